@@ -1,0 +1,19 @@
+"""Numbers in, arm out: policies, rewards and replay.  Nothing here opens a socket or a model."""
+
+from __future__ import annotations
+
+from split_core.registry import Registry
+
+POLICIES = Registry(
+    "policy",
+    {
+        "grid": "bandits.grid:make_grid",
+        "splitee": "bandits.splitee:make_splitee",
+        "splitee_s": "bandits.splitee_s:make_splitee_s",
+        "ucbee": "bandits.ucbee:make_ucbee",
+        "fixed": "bandits.baselines:make_fixed",
+        "random": "bandits.baselines:make_random",
+        "edge_only": "bandits.baselines:make_edge_only",
+        "cloud_only": "bandits.baselines:make_cloud_only",
+    },
+)

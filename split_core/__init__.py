@@ -1,0 +1,1 @@
+"""What the device, the worker and the partitioner must agree on."""

@@ -1,0 +1,70 @@
+"""Writing files so that nothing is ever half-written, and hashing them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def sha256_of(data: bytes) -> str:
+    """Hex digest of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value that is hashed: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: a reader sees the old file or the new one, also after power loss.
+
+    Raises:
+        OSError: the disk is full or not writable; `path` is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except OSError:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def directory_written_atomically(path: Path) -> Iterator[Path]:
+    """A temporary directory beside `path` that becomes `path` when the block ends without an error.
+
+    An existing `path` is replaced at that moment; on an error it is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"))
+    try:
+        yield partial
+        os.chmod(partial, 0o755)
+        _swap(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap(partial: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(partial, path)
+        return
+    # rename() cannot replace a directory that is not empty: move the old one aside first.
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+    os.rename(path, old / "was")
+    os.rename(partial, path)
+    shutil.rmtree(old)

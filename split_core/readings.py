@@ -1,0 +1,92 @@
+"""One exit's answer, made from its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from split_core.criteria.entropy import entropy_nats
+from split_core.criteria.margin import margin
+from split_core.tensors import Array, FloatArray
+
+Criterion = Callable[[FloatArray], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one exit says: `exit` counts from 1; `confidence` is calibrated and lies in [0, 1]."""
+
+    exit: int
+    label: int
+    confidence: float
+    margin: float
+    entropy: float     # nats, after temperature
+
+
+@dataclass(frozen=True, slots=True)
+class ExitCalibration:
+    """How one exit's logits become a calibrated confidence.
+
+    `temperature` divides the logits (Guo et al. 2017).  `scores` and `accuracies`, when not empty, are
+    knots of a monotone map from the criterion's score to the probability of being right.
+    """
+
+    temperature: float = 1.0
+    scores: tuple[float, ...] = ()
+    accuracies: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0.0:
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        if len(self.scores) != len(self.accuracies):
+            raise ValueError(f"{len(self.scores)} scores but {len(self.accuracies)} accuracies")
+        for knots in (self.scores, self.accuracies):
+            if any(a > b for a, b in zip(knots, knots[1:], strict=False)):
+                raise ValueError("the knots of a reliability map must not decrease")
+
+
+def softmax(logits: Array, temperature: float = 1.0) -> FloatArray:
+    """Class probabilities of (..., C) logits, in float64; safe for large logits."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    result: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
+    return result
+
+
+class Reader:
+    """Turns logits of any exit into readings; what the device and calibration both use.
+
+    Args:
+        calibrations: one per exit, the first for exit 1.
+        criterion: probabilities (C,) to a score in [0, 1].
+    """
+
+    def __init__(self, calibrations: Sequence[ExitCalibration], criterion: Criterion) -> None:
+        self._calibrations = tuple(calibrations)
+        self._criterion = criterion
+        self._maps = [
+            (np.asarray(c.scores), np.asarray(c.accuracies)) if c.scores else None for c in self._calibrations
+        ]
+
+    @property
+    def exits(self) -> int:
+        """How many exits there are, the final one included."""
+        return len(self._calibrations)
+
+    def read(self, exit: int, logits: Array) -> Reading:
+        """The reading of `exit` (from 1) for one sample's (C,) logits.
+
+        Non-finite logits give confidence 0: a broken exit must never answer.
+        """
+        if not np.isfinite(logits).all():
+            return Reading(exit, 0, 0.0, 0.0, float("inf"))
+        calibration = self._calibrations[exit - 1]
+        probabilities = softmax(logits, calibration.temperature)
+        score = min(1.0, max(0.0, self._criterion(probabilities)))
+        knots = self._maps[exit - 1]
+        confidence = score if knots is None else float(np.interp(score, *knots))
+        return Reading(
+            exit, int(probabilities.argmax()), confidence, margin(probabilities), entropy_nats(probabilities)
+        )

@@ -1,0 +1,1 @@
+"""What the machines remember: decisions, metrics, health."""

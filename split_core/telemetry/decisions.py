@@ -1,0 +1,175 @@
+"""The decision log: one line per frame, hash-chained, bounded, and never in a frame's way.
+
+A line is a JSON array `[previous digest, record]`; its digest is the SHA-256 of the line.  Whoever
+changes, drops or reorders lines breaks the chain (`verify`).  `DecisionLog.write` only appends to a
+bounded queue; a thread of its own does the rest, and what did not fit is counted, not waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from split_core.errors import ArtefactError
+from split_core.files import sha256_of
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """All that was known about one frame when its outcome was given.  Times in milliseconds.
+
+    Attributes:
+        seq: the frame's number; gaps are frames that were dropped unread.
+        captured_s: seconds since the edge process started.
+        arm: (split, threshold), or None for a policy without arms.
+        propensity: probability with which the policy made this choice.
+        exits, labels, confidences: the readings computed on the device, in order.
+        where: "edge" or "cloud".
+        exit, label, confidence: the answer given.
+        degraded: why the answer is not the one that was wanted; empty when it is.
+        shipped: the cut whose tensors were sent; -1 when nothing was.
+        payload_bytes: bytes sent; 0 when nothing was.
+        verdict_label, verdict_confidence: the cloud's answer if it came, else -1 and 0.
+        latency_ms: capture to outcome; the rest are its parts where they are known, else 0.
+        cost: in units of the objective; None when the path was not finished.
+    """
+
+    seq: int
+    captured_s: float
+    arm: tuple[int, float] | None
+    propensity: float
+    exits: tuple[int, ...]
+    labels: tuple[int, ...]
+    confidences: tuple[float, ...]
+    where: str
+    exit: int
+    label: int
+    confidence: float
+    degraded: str
+    shipped: int
+    payload_bytes: int
+    verdict_label: int
+    verdict_confidence: float
+    latency_ms: float
+    device_ms: float
+    encode_ms: float
+    link_ms: float
+    cloud_ms: float
+    cost: float | None
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> FrameRecord:
+        """A record as it was written; unknown keys are an error."""
+        tuples = {name: tuple(value[name]) for name in ("exits", "labels", "confidences")}
+        arm = (int(value["arm"][0]), float(value["arm"][1])) if value["arm"] is not None else None
+        return FrameRecord(**{**value, **tuples, "arm": arm})
+
+
+class DecisionLog:
+    """Appends records to `path` from a thread of its own.
+
+    Args:
+        path: the file; rotated to `path.1`, `path.2`, ... when it grows past `max_bytes`.
+        header: what all lines share: ids of bundle, policy and profile.  Written as the first record of
+            every file.
+        max_bytes: size of one file.
+        keep: how many rotated files stay.
+    """
+
+    def __init__(self, path: Path, header: dict[str, str], *, max_bytes: int = 64_000_000, keep: int = 4) -> None:
+        self._path, self._header, self._max_bytes, self._keep = path, header, max_bytes, keep
+        self._queue: queue.Queue[FrameRecord | None] = queue.Queue(maxsize=4096)
+        self.lost = 0   # records that found the queue full or the disk unwritable
+        self._digest = GENESIS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
+        self._thread.start()
+
+    def write(self, record: FrameRecord) -> None:
+        """Hand over one record; never blocks, never raises."""
+        try:
+            self._queue.put_nowait(record)
+        except queue.Full:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Write what is queued, then end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        done = False
+        while not done:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            done = batch[-1] is None
+            records = [record for record in batch if record is not None]
+            try:
+                self._append(records)
+            except OSError:   # disk full or gone: the camera goes on
+                self.lost += len(records)
+
+    def _append(self, records: list[FrameRecord]) -> None:
+        if self._path.exists() and self._path.stat().st_size > self._max_bytes:
+            self._rotate()
+        with self._path.open("a", encoding="utf-8") as file:
+            if file.tell() == 0 or self._digest == GENESIS:
+                self._put(file, {"header": self._header})
+            for record in records:
+                self._put(file, asdict(record))
+
+    def _put(self, file: Any, value: dict[str, Any]) -> None:
+        line = json.dumps([self._digest, value], separators=(",", ":"))
+        file.write(line + "\n")
+        self._digest = sha256_of(line.encode())
+
+    def _rotate(self) -> None:
+        for number in range(self._keep, 0, -1):
+            older = self._path.with_name(f"{self._path.name}.{number}")
+            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
+            if newer.exists():
+                newer.replace(older)
+
+
+def read_log(path: Path) -> Iterator[FrameRecord]:
+    """The records of one log file, with the chain checked on the way.
+
+    Raises:
+        ArtefactError: a line is damaged, or the chain is broken; says which line.
+    """
+    for value in _chained(path):
+        if "header" not in value:
+            yield FrameRecord.from_json(value)
+
+
+def verify(path: Path) -> int:
+    """How many lines `path` has, when its chain is whole.
+
+    Raises:
+        ArtefactError: as `read_log`.
+    """
+    return sum(1 for _ in _chained(path))
+
+
+def _chained(path: Path) -> Iterator[dict[str, Any]]:
+    digest: str | None = None
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                before, value = json.loads(line)
+                # A process that starts on an existing file begins a new chain, with a header.
+                starts = before == GENESIS and "header" in value
+                if digest is not None and before != digest and not starts:
+                    raise ArtefactError(f"{path}, line {number}: the hash chain is broken; lines were changed or removed")
+                digest = sha256_of(line.rstrip("\n").encode())
+                yield value
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ArtefactError(f"{path}: not a decision log ({error})") from error
