@@ -1,0 +1,235 @@
+"""A bundle: one network cut into segments, with exit heads, manifest and certificate.  Immutable.
+
+    <bundles>/<name>/<version>/manifest.json
+                               certificate.json
+                               segments/segment_1.onnx ... heads/exit_1.onnx ...
+
+The bundle's id is the SHA-256 of the manifest's content, which holds the hash of every piece.  The
+certificate is named in the manifest but not part of the id, so that certifying again on another
+device keeps the id, and with it every policy that is bound to it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from split_core.config import first_error
+from split_core.errors import BundleError, CertificateError
+from split_core.files import canonical_json, directory_written_atomically, sha256_of
+from split_core.preprocess import Preprocess
+from split_core.tensors import TensorSpec
+
+FORMAT = 1
+MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Spec(_Strict):
+    """A `TensorSpec` as it is written; `shape[0]` is null for the batch."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @cached_property
+    def spec(self) -> TensorSpec:
+        """The checked form."""
+        return TensorSpec(self.name, self.dtype, self.shape)
+
+    @model_validator(mode="after")
+    def _checks_itself(self) -> Spec:
+        TensorSpec(self.name, self.dtype, self.shape)
+        return self
+
+
+class Piece(_Strict):
+    """One ONNX file: `inputs` and `outputs` in order, `sha256` of its bytes."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+    inputs: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("file")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or "\\" in value or not path.parts:
+            raise ValueError(f"path {value!r} leaves the bundle")
+        return value
+
+
+class Cut(_Strict):
+    """The tensors that cross after segment `index`; cut 0 is the network's input."""
+
+    index: int = Field(ge=0)
+    tensors: tuple[Spec, ...] = Field(min_length=1)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one sample, uncompressed."""
+        return sum(tensor.spec.row_bytes for tensor in self.tensors)
+
+
+class Manifest(_Strict):
+    """What a bundle is.  Segment k takes what cut k-1 carries and makes what cut k carries.
+
+    Attributes:
+        segments: pieces 1..K; the last one makes the final exit's logits.
+        heads: pieces for exits 1..K-1, from the tensors of cut k to logits.
+        cuts: cuts 0..K-1.
+        labels: names of the classes.
+        source: where the network came from: its file's name and hash.
+    """
+
+    format: int = FORMAT
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    labels: tuple[str, ...] = Field(min_length=2)
+    preprocess: Preprocess | None = None
+    cuts: tuple[Cut, ...] = Field(min_length=1)
+    segments: tuple[Piece, ...] = Field(min_length=1)
+    heads: tuple[Piece, ...]
+    source: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _segments_chain(self) -> Manifest:
+        if self.format != FORMAT:
+            raise ValueError(f"bundle format {self.format} is not the {FORMAT} that this version reads")
+        if len(self.cuts) != len(self.segments) or len(self.heads) != len(self.segments) - 1:
+            raise ValueError(
+                f"{len(self.segments)} segments need as many cuts and one head less, "
+                f"got {len(self.cuts)} cuts and {len(self.heads)} heads"
+            )
+        for k, cut in enumerate(self.cuts):
+            names = tuple(tensor.name for tensor in cut.tensors)
+            if cut.index != k or self.segments[k].inputs != names:
+                raise ValueError(f"segment {k + 1} takes {self.segments[k].inputs}, cut {cut.index} carries {names}")
+            if k > 0 and (self.segments[k - 1].outputs != names or not set(self.heads[k - 1].inputs) <= set(names)):
+                raise ValueError(f"cut {k} carries {names}, which is not what segment {k} and head {k} agree on")
+        return self
+
+    @property
+    def exits(self) -> int:
+        """K: number of segments and of exits."""
+        return len(self.segments)
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return sha256_of(canonical_json(self.model_dump(mode="json")))
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """Segments, then heads."""
+        return (*self.segments, *self.heads)
+
+
+class Bundle:
+    """A verified bundle on disk.
+
+    Attributes:
+        manifest: what it is.
+        certificate: the proof that its pieces are the whole.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest, certificate: dict[str, Any], contents: dict[str, bytes]) -> None:
+        self.root, self.manifest, self.certificate = root, manifest, certificate
+        self._contents = contents
+
+    @property
+    def id(self) -> str:
+        """The manifest's id."""
+        return self.manifest.id
+
+    def content(self, piece: Piece) -> bytes:
+        """The piece's ONNX bytes, as verified when the bundle was loaded."""
+        return self._contents[piece.file]
+
+
+def load(root: Path) -> Bundle:
+    """Read a bundle and verify every hash and the certificate.
+
+    Raises:
+        BundleError: not there, damaged, or a piece has another hash than the manifest says.
+        CertificateError: no certificate, one of another bundle, or one that did not pass.
+    """
+    manifest, certificate_sha256 = _read_manifest(root)
+    contents = {piece.file: _verified(root, piece.file, piece.sha256) for piece in manifest.pieces()}
+    return Bundle(root, manifest, _read_certificate(root, manifest, certificate_sha256), contents)
+
+
+def _read_manifest(root: Path) -> tuple[Manifest, str]:
+    path = root / MANIFEST
+    try:
+        document = Sealed.model_validate_json(_read(path))
+    except ValidationError as error:
+        raise BundleError(f"{path}: {first_error(error)}; partition the network again") from error
+    if document.id != document.manifest.id:
+        raise BundleError(
+            f"{path}: content hashes to {document.manifest.id[:12]}, it says {document.id[:12]}; copy the bundle again"
+        )
+    return document.manifest, document.certificate_sha256
+
+
+class Sealed(_Strict):
+    """`manifest.json`: a manifest, its id, and the hash of its certificate."""
+
+    id: str
+    certificate_sha256: str
+    manifest: Manifest
+
+
+def _read_certificate(root: Path, manifest: Manifest, expected: str) -> dict[str, Any]:
+    path = root / CERTIFICATE
+    if not path.is_file():
+        raise CertificateError(f"{path}: missing; run 'offramp verify {root}'")
+    certificate = json.loads(_verified(root, CERTIFICATE, expected))
+    if certificate.get("bundle_id") != manifest.id or certificate.get("passed") is not True:
+        raise CertificateError(f"{path}: does not certify this bundle; run 'offramp verify {root}'")
+    return dict(certificate)
+
+
+def _verified(root: Path, name: str, expected: str) -> bytes:
+    data = _read(root / name)
+    actual = sha256_of(data)
+    if actual != expected:
+        raise BundleError(f"{root / name}: sha256 is {actual[:12]}, manifest says {expected[:12]}; copy the bundle again")
+    return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); is this the folder with {MANIFEST}?") from error
+
+
+def write(bundles: Path, manifest: Manifest, contents: dict[str, bytes], certificate: dict[str, Any]) -> Path:
+    """Write `<bundles>/<name>/<version>/` whole or not at all; returns that folder.
+
+    Raises:
+        BundleError: the certificate does not pass, or the disk refuses.
+    """
+    if certificate.get("passed") is not True or certificate.get("bundle_id") != manifest.id:
+        raise CertificateError(f"bundle {manifest.name}: not certified, nothing was written")
+    proof = canonical_json(certificate)
+    sealed = Sealed(id=manifest.id, certificate_sha256=sha256_of(proof), manifest=manifest)
+    root = bundles / manifest.name / manifest.version
+    try:
+        with directory_written_atomically(root) as partial:
+            for name, data in {**contents, CERTIFICATE: proof, MANIFEST: sealed.model_dump_json(indent=1).encode()}.items():
+                target = partial / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+    except OSError as error:
+        raise BundleError(f"{root}: cannot be written ({error.strerror}); nothing was changed") from error
+    return root

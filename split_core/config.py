@@ -1,0 +1,101 @@
+"""Files that people write: YAML, checked by pydantic, with errors of one line that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from split_core.errors import ConfigError
+from split_core.registry import suggestion
+
+
+class Section(BaseModel):
+    """Base of every section of a configuration file: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[Model], overrides: Iterable[str] = ()) -> Model:
+    """Read a YAML file as `model`.
+
+    Args:
+        path: the file.
+        model: the pydantic class it must fit.
+        overrides: `"link.timeout_ms=150"` items that replace or add values.
+
+    Raises:
+        ConfigError: unreadable, no YAML, an unknown key (with the nearest known one), a bad value.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(document).__name__}")
+    for item in overrides:
+        _override(document, item)
+    return parsed(document, model, str(path))
+
+
+def parsed(document: Any, model: type[Model], where: str) -> Model:
+    """`document` as `model`; `where` opens the error message.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {first_error(error, model)}") from error
+
+
+def first_error(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first thing wrong, in one line: `link.timout_ms: unknown key; did you mean 'timeout_ms'?`."""
+    details = error.errors(include_url=False)
+    first = details[0]
+    name = ".".join(str(part) for part in first["loc"]) or "value"
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, first["loc"][:-1]) if model else []
+        return f"{name}: unknown key{suggestion(str(first['loc'][-1]), known)}"
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] == "missing" else f", got {str(first['input'])[:80]!r}"
+    rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return f"{name}: {message}{given}{rest}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the section at `location`; empty when it cannot be told."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return list(model.model_fields)
+
+
+def _override(document: dict[str, Any], item: str) -> None:
+    key, equals, value = item.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {item!r}: expected key=value, for example link.deadline_ms=150")
+    *sections, last = key.split(".")
+    for section in sections:
+        document = document.setdefault(section, {})
+        if not isinstance(document, dict):
+            raise ConfigError(f"--set {item!r}: {section!r} is a value, not a section")
+    try:
+        document[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {item!r}: {value!r} is not a YAML value") from error

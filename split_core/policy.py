@@ -1,0 +1,174 @@
+"""The policy file: how to decide, apart from the weights.  Small, versioned, bound to a bundle by hash.
+
+It can be reviewed, compared, changed and rolled back without touching the bundle.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from split_core.config import Section, first_error
+from split_core.criteria import CRITERIA
+from split_core.errors import PolicyFileError
+from split_core.files import canonical_json, sha256_of, write_atomically
+from split_core.objective import Objective
+from split_core.readings import ExitCalibration, Reader
+
+FORMAT = 1
+
+
+class ObjectiveSection(Section):
+    """Weights of the one cost, see `split_core.objective`."""
+
+    ms: float = Field(1.0, ge=0)
+    kb: float = Field(0.0, ge=0)
+    cloud_ms: float = Field(0.0, ge=0)
+    joule: float = Field(0.0, ge=0)
+    mu: float = Field(0.01, ge=0)
+
+    def build(self) -> Objective:
+        """The value that computes."""
+        return Objective(**self.model_dump())
+
+
+class ExitSection(Section):
+    """Calibration of one exit, with what was measured on the calibration samples."""
+
+    temperature: float = Field(1.0, gt=0)
+    scores: tuple[float, ...] = ()
+    accuracies: tuple[float, ...] = ()
+    accuracy: float | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+
+    @model_validator(mode="after")
+    def _checks_itself(self) -> ExitSection:
+        self.build()
+        return self
+
+    def build(self) -> ExitCalibration:
+        """The value that computes."""
+        return ExitCalibration(self.temperature, self.scores, self.accuracies)
+
+
+class BanditSection(Section):
+    """Which policy decides, and its parameters; see `bandits.POLICIES`."""
+
+    name: str = "grid"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class Evidence(Section):
+    """What the calibration stands on."""
+
+    samples: int = Field(0, ge=0)
+    data_sha256: str = ""
+    made_with: str = ""
+
+
+class PolicyFile(Section):
+    """Everything that decides "this answer is good enough", for one bundle.
+
+    Attributes:
+        bundle_id: the bundle it was made for; loading it with another one is refused.
+        criterion: name in `split_core.criteria.CRITERIA`.
+        exits: calibration of exits 1..K.
+        bandit: who decides, and how.
+        objective: what costs what.
+        ship: "any" lets the compressed input leave the device, "hidden" only hidden states.
+        codecs: `hidden` and `input`, names in `split_core.codecs.CODECS`.
+    """
+
+    format: int = FORMAT
+    version: int = Field(1, ge=1)
+    bundle_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    criterion: str = "max_prob"
+    exits: tuple[ExitSection, ...] = Field(min_length=1)
+    bandit: BanditSection = Field(default_factory=BanditSection)
+    objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
+    ship: Literal["any", "hidden"] = "any"
+    codecs: dict[Literal["hidden", "input"], str] = Field(
+        default_factory=lambda: {"hidden": "u8z", "input": "webp"}
+    )
+    evidence: Evidence = Field(default_factory=Evidence)
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return sha256_of(canonical_json(self.model_dump(mode="json")))
+
+    def reader(self) -> Reader:
+        """Turns this bundle's logits into calibrated readings.
+
+        Raises:
+            ConfigError: the criterion does not exist.
+        """
+        return Reader([section.build() for section in self.exits], CRITERIA.load(self.criterion))
+
+    def check_bound_to(self, bundle_id: str, exits: int, where: str = "policy") -> None:
+        """Refuse another bundle.
+
+        Raises:
+            PolicyFileError: made for another bundle, or for another number of exits.
+        """
+        if self.bundle_id != bundle_id:
+            raise PolicyFileError(
+                f"{where}: made for bundle {self.bundle_id[:12]}, this one is {bundle_id[:12]}; run 'offramp calibrate' for it"
+            )
+        if len(self.exits) != exits:
+            raise PolicyFileError(f"{where}: calibrates {len(self.exits)} exits, the bundle has {exits}")
+
+
+def load(path: Path) -> PolicyFile:
+    """Read a policy file.
+
+    Raises:
+        PolicyFileError: unreadable, not a policy, or its id is not that of its content.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = document.pop("id")
+        policy = PolicyFile.model_validate(document)
+    except OSError as error:
+        raise PolicyFileError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise PolicyFileError(f"{path}: {first_error(error, PolicyFile)}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise PolicyFileError(f"{path}: not a policy file; make one with 'offramp calibrate'") from error
+    if said != policy.id:
+        raise PolicyFileError(
+            f"{path}: content hashes to {policy.id[:12]}, it says {str(said)[:12]}; "
+            f"edit a policy with 'offramp policy set', which seals it again"
+        )
+    return policy
+
+
+def save(policy: PolicyFile, path: Path) -> None:
+    """Write atomically, as YAML with the id first."""
+    document = {"id": policy.id, **policy.model_dump(mode="json")}
+    write_atomically(path, yaml.safe_dump(document, sort_keys=False, width=110).encode())
+
+
+def differences(old: PolicyFile, new: PolicyFile) -> list[str]:
+    """One line per changed value: `bandit.params.c: 0.1 -> 0.2`."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    return {k: v for key, item in items for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}
