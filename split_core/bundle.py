@@ -202,7 +202,9 @@ def _verified(root: Path, name: str, expected: str) -> bytes:
     data = _read(root / name)
     actual = sha256_of(data)
     if actual != expected:
-        raise BundleError(f"{root / name}: sha256 is {actual[:12]}, manifest says {expected[:12]}; copy the bundle again")
+        raise BundleError(
+            f"{root / name}: sha256 is {actual[:12]}, manifest says {expected[:12]}; copy the bundle again"
+        )
     return data
 
 
@@ -226,7 +228,11 @@ def write(bundles: Path, manifest: Manifest, contents: dict[str, bytes], certifi
     root = bundles / manifest.name / manifest.version
     try:
         with directory_written_atomically(root) as partial:
-            for name, data in {**contents, CERTIFICATE: proof, MANIFEST: sealed.model_dump_json(indent=1).encode()}.items():
+            for name, data in {
+                **contents,
+                CERTIFICATE: proof,
+                MANIFEST: sealed.model_dump_json(indent=1).encode(),
+            }.items():
                 target = partial / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)

@@ -24,7 +24,9 @@ class Objective:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not getattr(self, field.name) >= 0.0:
-                raise ValueError(f"objective weight {field.name!r} must not be negative, got {getattr(self, field.name)}")
+                raise ValueError(
+                    f"objective weight {field.name!r} must not be negative, got {getattr(self, field.name)}"
+                )
 
     def cost(
         self, latency_ms: float, *, payload_bytes: float = 0.0, cloud_ms: float = 0.0, joules: float | None = None

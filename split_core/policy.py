@@ -25,11 +25,11 @@ FORMAT = 1
 class ObjectiveSection(Section):
     """Weights of the one cost, see `split_core.objective`."""
 
-    ms: float = Field(1.0, ge=0)
-    kb: float = Field(0.0, ge=0)
-    cloud_ms: float = Field(0.0, ge=0)
-    joule: float = Field(0.0, ge=0)
-    mu: float = Field(0.01, ge=0)
+    ms: float = Field(default=1.0, ge=0)
+    kb: float = Field(default=0.0, ge=0)
+    cloud_ms: float = Field(default=0.0, ge=0)
+    joule: float = Field(default=0.0, ge=0)
+    mu: float = Field(default=0.01, ge=0)
 
     def build(self) -> Objective:
         """The value that computes."""
@@ -39,7 +39,7 @@ class ObjectiveSection(Section):
 class ExitSection(Section):
     """Calibration of one exit, with what was measured on the calibration samples."""
 
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
     scores: tuple[float, ...] = ()
     accuracies: tuple[float, ...] = ()
     accuracy: float | None = None
@@ -63,10 +63,17 @@ class BanditSection(Section):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class CodecSection(Section):
+    """Names in `split_core.codecs.CODECS`."""
+
+    hidden: str = "u8z"
+    input: str = "webp"
+
+
 class Evidence(Section):
     """What the calibration stands on."""
 
-    samples: int = Field(0, ge=0)
+    samples: int = Field(default=0, ge=0)
     data_sha256: str = ""
     made_with: str = ""
 
@@ -81,20 +88,18 @@ class PolicyFile(Section):
         bandit: who decides, and how.
         objective: what costs what.
         ship: "any" lets the compressed input leave the device, "hidden" only hidden states.
-        codecs: `hidden` and `input`, names in `split_core.codecs.CODECS`.
+        codecs: how hidden states and inputs are packed.
     """
 
     format: int = FORMAT
-    version: int = Field(1, ge=1)
+    version: int = Field(default=1, ge=1)
     bundle_id: str = Field(pattern=r"^[0-9a-f]{64}$")
     criterion: str = "max_prob"
     exits: tuple[ExitSection, ...] = Field(min_length=1)
     bandit: BanditSection = Field(default_factory=BanditSection)
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
     ship: Literal["any", "hidden"] = "any"
-    codecs: dict[Literal["hidden", "input"], str] = Field(
-        default_factory=lambda: {"hidden": "u8z", "input": "webp"}
-    )
+    codecs: CodecSection = Field(default_factory=CodecSection)
     evidence: Evidence = Field(default_factory=Evidence)
 
     @cached_property
@@ -118,7 +123,8 @@ class PolicyFile(Section):
         """
         if self.bundle_id != bundle_id:
             raise PolicyFileError(
-                f"{where}: made for bundle {self.bundle_id[:12]}, this one is {bundle_id[:12]}; run 'offramp calibrate' for it"
+                f"{where}: made for bundle {self.bundle_id[:12]}, this one is {bundle_id[:12]}; "
+                f"run 'offramp calibrate' for it"
             )
         if len(self.exits) != exits:
             raise PolicyFileError(f"{where}: calibrates {len(self.exits)} exits, the bundle has {exits}")

@@ -67,7 +67,7 @@ class HwProfile(Section):
     heads: tuple[Timing, ...]
     tensor: Timing
     payloads: tuple[Payload, ...]
-    slowdown: float = Field(1.0, ge=1.0)
+    slowdown: float = Field(default=1.0, ge=1.0)
     memory_mb: float | None = None
 
     @model_validator(mode="after")
@@ -106,7 +106,8 @@ class HwProfile(Section):
         """
         if self.bundle_id != bundle_id:
             raise ProfileError(
-                f"{where}: measured with bundle {self.bundle_id[:12]}, this one is {bundle_id[:12]}; run 'offramp profile'"
+                f"{where}: measured with bundle {self.bundle_id[:12]}, this one is {bundle_id[:12]}; "
+                f"run 'offramp profile'"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ class Reading:
     label: int
     confidence: float
     margin: float
-    entropy: float     # nats, after temperature
+    entropy: float  # nats, after temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ExitCalibration:
         if len(self.scores) != len(self.accuracies):
             raise ValueError(f"{len(self.scores)} scores but {len(self.accuracies)} accuracies")
         for knots in (self.scores, self.accuracies):
-            if any(a > b for a, b in zip(knots, knots[1:], strict=False)):
+            if any(a > b for a, b in itertools.pairwise(knots)):
                 raise ValueError("the knots of a reliability map must not decrease")
 
 

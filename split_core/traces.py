@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,9 @@ class Traces:
     def rows(self, chosen: slice | NDArray[np.int64]) -> Traces:
         """The same trace for some samples only."""
         return Traces(
-            self.confidence[chosen], self.prediction[chosen], self.labels[chosen],
+            self.confidence[chosen],
+            self.prediction[chosen],
+            self.labels[chosen],
             self.logits[chosen] if self.logits.size else self.logits,
             self.payload_bytes[chosen] if self.payload_bytes.size else self.payload_bytes,
             self.bundle_id,
@@ -105,7 +108,8 @@ class Traces:
 def save(traces: Traces, path: Path) -> None:
     """Write as compressed `.npz`, atomically."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{f.name: np.asarray(getattr(traces, f.name)) for f in fields(traces)})
+    arrays: dict[str, Any] = {f.name: np.asarray(getattr(traces, f.name)) for f in fields(traces)}
+    np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
 

@@ -24,6 +24,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = tuple(
     for thing in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
     if isinstance(thing, type) and issubclass(thing, Exception)
 )
+RUN_ERRORS = (*ORT_ERRORS, ValueError)  # ValueError: an input is missing
 
 
 class OnnxRuntimeBackend:
@@ -43,7 +44,8 @@ class OnnxRuntimeBackend:
         absent = sorted(set(providers) - set(onnxruntime.get_available_providers()))
         if absent:
             raise BackendError(
-                f"onnxruntime has no {', '.join(absent)}; this build offers {', '.join(onnxruntime.get_available_providers())}"
+                f"onnxruntime has no {', '.join(absent)}; "
+                f"this build offers {', '.join(onnxruntime.get_available_providers())}"
             )
         self._optimisation = optimisation
         self._providers = list(providers)
@@ -70,13 +72,13 @@ class OrtSession:
         self._session = session
         self.inputs = tuple(item.name for item in session.get_inputs())
         self.outputs = tuple(item.name for item in session.get_outputs())
-        self._names = list(self.outputs)   # naming the outputs halves the call's floor, 15 to 8 us
+        self._names = list(self.outputs)  # naming the outputs halves the call's floor, 15 to 8 us
 
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """See `Session.run`."""
         try:
             results: list[Array] = self._session.run(self._names, dict(zip(self.inputs, feeds, strict=True)))
-        except (*ORT_ERRORS, ValueError) as error:
+        except RUN_ERRORS as error:
             raise BackendError(f"onnxruntime refuses the input: {one_line(error)}") from error
         return results
 

@@ -86,7 +86,7 @@ class DecisionLog:
     def __init__(self, path: Path, header: dict[str, str], *, max_bytes: int = 64_000_000, keep: int = 4) -> None:
         self._path, self._header, self._max_bytes, self._keep = path, header, max_bytes, keep
         self._queue: queue.Queue[FrameRecord | None] = queue.Queue(maxsize=4096)
-        self.lost = 0   # records that found the queue full or the disk unwritable
+        self.lost = 0  # records that found the queue full or the disk unwritable
         self._digest = GENESIS
         path.parent.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
@@ -114,7 +114,7 @@ class DecisionLog:
             records = [record for record in batch if record is not None]
             try:
                 self._append(records)
-            except OSError:   # disk full or gone: the camera goes on
+            except OSError:  # disk full or gone: the camera goes on
                 self.lost += len(records)
 
     def _append(self, records: list[FrameRecord]) -> None:
@@ -168,7 +168,9 @@ def _chained(path: Path) -> Iterator[dict[str, Any]]:
                 # A process that starts on an existing file begins a new chain, with a header.
                 starts = before == GENESIS and "header" in value
                 if digest is not None and before != digest and not starts:
-                    raise ArtefactError(f"{path}, line {number}: the hash chain is broken; lines were changed or removed")
+                    raise ArtefactError(
+                        f"{path}, line {number}: the hash chain is broken; lines were changed or removed"
+                    )
                 digest = sha256_of(line.rstrip("\n").encode())
                 yield value
     except (OSError, ValueError, TypeError, KeyError) as error:
