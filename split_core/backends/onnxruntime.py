@@ -24,7 +24,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = tuple(
     for thing in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
     if isinstance(thing, type) and issubclass(thing, Exception)
 )
-RUN_ERRORS = (*ORT_ERRORS, ValueError)  # ValueError: an input is missing
+RUN_ERRORS: tuple[type[Exception], ...] = (*ORT_ERRORS, ValueError)  # ValueError: an input is missing
 
 
 class OnnxRuntimeBackend:
