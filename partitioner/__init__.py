@@ -1,0 +1,1 @@
+"""Build time: import a network, find its cuts, cut it, prove the pieces, calibrate the exits."""

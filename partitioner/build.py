@@ -1,0 +1,148 @@
+"""From a model file to a bundle: import, cut, verify, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from partitioner.cut import Part, Parts, cut
+from partitioner.importers import IMPORTERS
+from partitioner.network import Network
+from partitioner.verify import TOLERANCE, summary, verify
+from split_core import bundle
+from split_core.bundle import Cut, Manifest, Piece, Spec
+from split_core.config import first_error
+from split_core.errors import CertificateError, ConfigError, ModelError
+from split_core.files import sha256_of
+from split_core.preprocess import Preprocess
+from split_core.tensors import Array
+
+
+def partition(
+    model_path: Path,
+    out: Path,
+    *,
+    name: str | None,
+    version: str,
+    labels: Sequence[str] | None,
+    preprocess: Preprocess | None,
+    seed: int,
+    clock: Callable[[], float],
+    samples: Sequence[Array] = (),
+    tolerance: float = TOLERANCE,
+) -> Path:
+    """Cut a network at its named hidden states, prove the pieces, write `<out>/<name>/<version>/`.
+
+    Args:
+        model_path: the network; its suffix chooses the importer.
+        out: the folder of bundles.
+        name: of the bundle; None for the model file's.
+        version: of the bundle.
+        labels: names of the classes; None for "0", "1", ...
+        preprocess: how an image becomes an input; None for networks that take no image.
+        seed: of the random inputs that the proof uses.
+        clock: seconds since 1970.
+        samples: real inputs to prove on too, see `partitioner.verify.verify`.
+        tolerance: see `partitioner.verify.verify`.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        ModelError: the model cannot be read or cut.
+        ConfigError: labels, name or preprocessing do not fit the network.
+        CertificateError: the pieces are not the whole; nothing is written.
+        BundleError: the disk refuses; nothing is written.
+    """
+    network = read_network(model_path)
+    parts = cut(network, network.cuts)
+    manifest = manifest_of(
+        network, parts, name=name or model_path.stem, version=version, labels=labels, preprocess=preprocess
+    )
+    certificate = verify(
+        network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance
+    )
+    if not certificate["passed"]:
+        found = "; ".join(summary(certificate))
+        raise CertificateError(f"{model_path}: the pieces are not the whole network, nothing was written; {found}")
+    contents = {part.file: part.model for part in (*parts.segments, *parts.heads)}
+    return bundle.write(out, manifest, contents, certificate)
+
+
+def read_network(path: Path) -> Network:
+    """Import a model file by its suffix.
+
+    Raises:
+        ModelError: no importer reads such files, or the file is not good.
+    """
+    if path.suffix not in IMPORTERS:
+        raise ModelError(f"{path}: expected a model file ending in {', '.join(IMPORTERS)}")
+    network: Network = IMPORTERS.load(path.suffix)(path)
+    return network
+
+
+def manifest_of(
+    network: Network,
+    parts: Parts,
+    *,
+    name: str,
+    version: str,
+    labels: Sequence[str] | None,
+    preprocess: Preprocess | None,
+) -> Manifest:
+    """The manifest of these parts.
+
+    Raises:
+        ConfigError: labels, name or preprocessing do not fit the network.
+    """
+    classes = _classes(network)
+    names = tuple(labels) if labels is not None else tuple(str(label) for label in range(classes))
+    if len(names) != classes:
+        raise ConfigError(f"labels: the network has {classes} classes, got {len(names)} names")
+    if preprocess is not None:
+        _check_preprocess(network, preprocess)
+    try:
+        return Manifest(
+            name=name, version=version, labels=names, preprocess=preprocess,
+            cuts=tuple(_cut(network, k, tensors) for k, tensors in enumerate(parts.cuts)),
+            segments=tuple(_piece(part) for part in parts.segments),
+            heads=tuple(_piece(part) for part in parts.heads),
+            source=network.source,
+        )
+    except ValidationError as error:
+        raise ConfigError(f"bundle {name!r} version {version!r}: {first_error(error, Manifest)}") from error
+
+
+def _classes(network: Network) -> int:
+    """C, the same at every exit."""
+    shapes = {name: network.spec(name).row_shape for name in network.exits}
+    final = shapes[network.final]
+    for name, shape in shapes.items():
+        if len(shape) != 1 or shape != final:
+            raise ModelError(
+                f"exit {name!r}: expected logits (batch, classes) of the same width as {network.final!r} "
+                f"with {final} per sample, got {shape} per sample"
+            )
+    return final[0]
+
+
+def _check_preprocess(network: Network, preprocess: Preprocess) -> None:
+    inputs = [network.spec(name) for name in network.flow.inputs]
+    height, width, channels = preprocess.image_shape
+    made = ("float32", (channels, height, width))
+    if len(inputs) != 1 or (inputs[0].dtype, inputs[0].row_shape) != made:
+        taken = ", ".join(f"{spec.name} {spec.dtype} {spec.row_shape}" for spec in inputs)
+        raise ConfigError(f"preprocess: makes float32 {made[1]} images, the network takes {taken}")
+
+
+def _cut(network: Network, index: int, tensors: Sequence[str]) -> Cut:
+    specs = [network.spec(name) for name in tensors]
+    return Cut(index=index, tensors=tuple(Spec(name=s.name, dtype=s.dtype, shape=s.shape) for s in specs))
+
+
+def _piece(part: Part) -> Piece:
+    return Piece(
+        file=part.file, sha256=sha256_of(part.model), bytes=len(part.model), inputs=part.inputs, outputs=part.outputs
+    )

@@ -1,0 +1,66 @@
+"""A bundle's pieces as sessions in a row, on batches.  For build time; the edge has its own prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from split_core.backends.base import Backend
+from split_core.bundle import Manifest
+from split_core.tensors import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What one batch left behind on its way through the whole chain.
+
+    Attributes:
+        cuts: tensors of the cuts 0..K-1, in the manifest's order.
+        logits: (N, C) per exit 1..K.
+    """
+
+    cuts: list[list[Array]]
+    logits: list[Array]
+
+
+class Chain:
+    """Segments and heads, loaded.
+
+    Args:
+        manifest: what the pieces are.
+        contents: their ONNX bytes, by file name.
+        backend: who runs them.
+        threads: intra-op threads of each session.
+
+    Raises:
+        BackendError: the engine cannot load a piece.
+    """
+
+    def __init__(self, manifest: Manifest, contents: Mapping[str, bytes], backend: Backend, *, threads: int) -> None:
+        self._segments = [backend.load(contents[piece.file], threads=threads) for piece in manifest.segments]
+        self._heads = [backend.load(contents[piece.file], threads=threads) for piece in manifest.heads]
+        names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
+        self._taken = [
+            [names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)
+        ]
+
+    @property
+    def exits(self) -> int:
+        """K."""
+        return len(self._segments)
+
+    def run(self, inputs: Sequence[Array]) -> Passage:
+        """All segments and all heads on one batch; `inputs` are the tensors of cut 0."""
+        cuts, logits = [list(inputs)], []
+        for segment, head, taken in zip(self._segments[:-1], self._heads, self._taken, strict=True):
+            cuts.append(segment.run(cuts[-1]))
+            logits.append(head.run([cuts[-1][place] for place in taken])[0])
+        logits.append(self._segments[-1].run(cuts[-1])[0])
+        return Passage(cuts, logits)
+
+    def finish(self, cut: int, tensors: Sequence[Array]) -> Array:
+        """Final logits (N, C) from the tensors of `cut`, 0..K-1: what a worker does with a payload."""
+        state = list(tensors)
+        for segment in self._segments[cut:]:
+            state = segment.run(state)
+        return state[0]

@@ -1,0 +1,241 @@
+"""The certificate: proof that the pieces of a bundle are the whole network.
+
+Two questions, two answers.  Is the cut right?  Then every chain of pieces equals the whole bit by bit
+with graph optimisation off.  Is the deployment right?  Optimisers fuse across what is now a border, so
+there the greatest difference is measured and held against a stated tolerance.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import onnx
+
+from partitioner.chain import Chain, Passage
+from partitioner.cut import Parts, whole_with
+from partitioner.network import Network
+from split_core.backends.onnxruntime import OPTIMISATION, OnnxRuntimeBackend
+from split_core.bundle import Manifest
+from split_core.tensors import Array, TensorSpec
+
+FORMAT = 1
+BATCHES = (1, 4)
+TOLERANCE = 1e-4   # of the greatest logit, at least of 1; float32 reordering gives about 1e-6
+LEVELS = tuple(OPTIMISATION)   # "off" first, "all" last: as deployed
+DEPLOYED = LEVELS[-1]
+
+
+@dataclass
+class Comparison:
+    """One tensor of the chain against the same tensor of the whole, over all batches so far.
+
+    Attributes:
+        equal: bit-equal everywhere.
+        difference: greatest absolute difference; +inf for shapes that differ or NaN against a number.
+        scale: greatest absolute value of the whole's tensor, at least 1.
+        agree, rows: rows whose largest entry is at the same place, of how many.
+    """
+
+    equal: bool = True
+    difference: float = 0.0
+    scale: float = 1.0
+    agree: int = 0
+    rows: int = 0
+
+    def add(self, whole: Array, part: Array) -> None:
+        """Take in one batch."""
+        self.rows += len(whole)
+        if whole.shape != part.shape or whole.dtype != part.dtype:
+            self.equal, self.difference = False, float("inf")
+            return
+        self.equal = self.equal and whole.tobytes() == part.tobytes()
+        if whole.tobytes() != part.tobytes():
+            gap = np.abs(whole.astype(np.float64) - part.astype(np.float64))
+            self.difference = max(self.difference, float("inf") if np.isnan(gap).any() else float(gap.max()))
+        self.scale = max(self.scale, float(np.abs(np.nan_to_num(whole.astype(np.float64))).max(initial=0.0)))
+        flat_whole, flat_part = whole.reshape(len(whole), -1), part.reshape(len(part), -1)
+        self.agree += int((flat_whole.argmax(1) == flat_part.argmax(1)).sum())
+
+    def within(self, tolerance: float) -> bool:
+        """Is the greatest difference at most `tolerance` of the scale?"""
+        return self.difference <= tolerance * self.scale
+
+
+@dataclass
+class Level:
+    """All comparisons at one optimisation level, by tensor name."""
+
+    tensors: dict[str, Comparison] = field(default_factory=dict)
+
+    def add(self, name: str, whole: Array, part: Array) -> None:
+        """Take in one batch of one tensor."""
+        self.tensors.setdefault(name, Comparison()).add(whole, part)
+
+
+def verify(
+    network: Network,
+    manifest: Manifest,
+    parts: Parts,
+    *,
+    seed: int,
+    clock: Callable[[], float],
+    samples: Sequence[Array] = (),
+    tolerance: float = TOLERANCE,
+) -> dict[str, Any]:
+    """Compare every chain of pieces with the whole network, at every optimisation level.
+
+    Args:
+        network: the uncut network.
+        manifest: of the bundle.
+        parts: its pieces.
+        seed: of the random inputs: four batches of each size in `BATCHES`.
+        clock: seconds since 1970; its difference is also the time that this took.
+        samples: real inputs to compare on too: one array (N, ...) per network input.
+        tolerance: greatest difference as deployed, as a share of the greatest logit (at least of 1).
+
+    Returns:
+        The certificate, as JSON types.  `passed` is true when everything is bit-equal with optimisation
+        off, and within the tolerance as deployed.
+
+    Raises:
+        BackendError: onnxruntime cannot run the network or one of its pieces.
+    """
+    started = clock()
+    feeds = [*_random_feeds(manifest, seed), *_real_feeds(samples)]
+    contents = {part.file: part.model for part in (*parts.segments, *parts.heads)}
+    levels = {name: _compare(name, network, manifest, contents, feeds) for name in LEVELS}
+    return {
+        "format": FORMAT,
+        "bundle_id": manifest.id,
+        "passed": _passed(levels, tolerance),
+        "tolerance": tolerance,
+        "seed": seed,
+        "batches": list(BATCHES),
+        "random_samples": sum(len(feed[0]) for feed in feeds) - _rows(samples),
+        "real_samples": _rows(samples),
+        "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(parts.cuts[1:], 1)],
+        "exits": [_exit_entry(levels, k, name) for k, name in enumerate(network.exits, 1)],
+        "versions": _versions(),
+        "made_at": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(clock() - started, 3),
+    }
+
+
+def _passed(levels: dict[str, Level], tolerance: float) -> bool:
+    exact = all(comparison.equal for comparison in levels["off"].tensors.values())
+    return exact and all(comparison.within(tolerance) for comparison in levels[DEPLOYED].tensors.values())
+
+
+def _compare(
+    level: str, network: Network, manifest: Manifest, contents: dict[str, bytes], feeds: list[list[Array]]
+) -> Level:
+    """Chain against whole, at one level.
+
+    With optimisation off the hidden states are compared as well.  At the others the whole keeps only its
+    exits: a hidden state that is an output would forbid just those fusions that a cut forbids.
+    """
+    backend, result = OnnxRuntimeBackend(level), Level()
+    hidden = [tensor.name for cut in manifest.cuts[1:] for tensor in cut.tensors] if level == "off" else []
+    names = [*dict.fromkeys((*hidden, *network.exits))]
+    whole = backend.load(whole_with(network, names), threads=1)
+    chain = Chain(manifest, contents, backend, threads=1)
+    for feed in feeds:
+        made = _by_name(manifest, network, chain.run(feed))
+        for name, value in zip(names, whole.run(feed), strict=True):
+            result.add(name, value, made[name])
+    return result
+
+
+def _by_name(manifest: Manifest, network: Network, passage: Passage) -> dict[str, Array]:
+    """Hidden states and logits of one batch."""
+    names = [tensor.name for cut in manifest.cuts for tensor in cut.tensors]
+    values = [value for tensors in passage.cuts for value in tensors]
+    return dict(zip([*names, *network.exits], [*values, *passage.logits], strict=True))
+
+
+def _random_feeds(manifest: Manifest, seed: int) -> list[list[Array]]:
+    rng = np.random.default_rng(seed)
+    specs = [tensor.spec for tensor in manifest.cuts[0].tensors]
+    return [[_random(spec, batch, rng) for spec in specs] for batch in BATCHES for _ in range(4)]
+
+
+def _random(spec: TensorSpec, batch: int, rng: np.random.Generator) -> Array:
+    """Normal for floats; zeros and ones for integers, which are valid indices of anything."""
+    shape, dtype = (batch, *spec.row_shape), np.dtype(spec.dtype)
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    return rng.integers(0, 2, shape).astype(dtype)
+
+
+def _real_feeds(samples: Sequence[Array]) -> list[list[Array]]:
+    """The samples in batches of each size in turn, every sample once per size."""
+    return [
+        [array[start : start + batch] for array in samples]
+        for batch in BATCHES
+        for start in range(0, _rows(samples), batch)
+    ]
+
+
+def _rows(samples: Sequence[Array]) -> int:
+    return len(samples[0]) if samples else 0
+
+
+def _cut_entry(levels: dict[str, Level], k: int, tensors: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "cut": k,
+        "tensors": list(tensors),
+        "bit_equal_off": all(levels["off"].tensors[name].equal for name in tensors),
+    }
+
+
+def _exit_entry(levels: dict[str, Level], k: int, name: str) -> dict[str, Any]:
+    deployed = levels[DEPLOYED].tensors[name]
+    return {
+        "exit": k,
+        "bit_equal_off": levels["off"].tensors[name].equal,
+        "highest_exact_level": _highest_exact(levels, name),
+        "deployed_max_difference": deployed.difference if np.isfinite(deployed.difference) else None,
+        "deployed_scale": deployed.scale,
+        "deployed_label_agreement": deployed.agree / deployed.rows,
+    }
+
+
+def _highest_exact(levels: dict[str, Level], name: str) -> str | None:
+    """The last level up to which all are bit-equal; None when not even the first is."""
+    highest = None
+    for level in LEVELS:
+        if not levels[level].tensors[name].equal:
+            break
+        highest = level
+    return highest
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "onnxruntime": OnnxRuntimeBackend.version,
+        "onnx": onnx.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def summary(certificate: dict[str, Any]) -> list[str]:
+    """The certificate in words, one line per exit and a verdict."""
+    lines = [_exit_line(entry) for entry in certificate["exits"]]
+    verdict = "passed" if certificate["passed"] else "NOT passed"
+    tested = certificate["random_samples"] + certificate["real_samples"]
+    return [*lines, f"certificate {verdict}: {tested} inputs at batch {', '.join(map(str, certificate['batches']))}, "
+            f"tolerance {certificate['tolerance']:g}, {certificate['seconds']:.1f} s"]
+
+
+def _exit_line(entry: dict[str, Any]) -> str:
+    exact = f"bit-equal up to '{entry['highest_exact_level']}'" if entry["bit_equal_off"] else "NOT bit-equal"
+    difference, agreement = entry["deployed_max_difference"], entry["deployed_label_agreement"]
+    gap = "unbounded" if difference is None else f"{difference:.1e}"
+    return f"exit {entry['exit']}: {exact}; as deployed within {gap}, labels agree on {agreement:.2%}"

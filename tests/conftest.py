@@ -1,0 +1,28 @@
+"""Fixtures that several packages' tests share."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from partitioner.build import partition
+from tests.tiny import LABELS, PREPROCESS, tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tests.tiny.tiny_model()` as a file."""
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    path.write_bytes(tiny_model().SerializeToString(deterministic=True))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a real, certified bundle of the tiny network; read-only by agreement."""
+    out = tmp_path_factory.mktemp("bundles")
+    return partition(
+        tiny_model_path, out, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time
+    )
