@@ -167,6 +167,16 @@ def load(root: Path) -> Bundle:
     return Bundle(root, manifest, _read_certificate(root, manifest, certificate_sha256), contents)
 
 
+def load_unproven(root: Path) -> Bundle:
+    """Read a bundle and verify every hash, but not the certificate: for whoever is about to certify it.
+
+    Raises:
+        BundleError: as `load`.
+    """
+    manifest, _ = _read_manifest(root)
+    return Bundle(root, manifest, {}, {p.file: _verified(root, p.file, p.sha256) for p in manifest.pieces()})
+
+
 def _read_manifest(root: Path) -> tuple[Manifest, str]:
     path = root / MANIFEST
     try:
@@ -219,13 +229,25 @@ def write(bundles: Path, manifest: Manifest, contents: dict[str, bytes], certifi
     """Write `<bundles>/<name>/<version>/` whole or not at all; returns that folder.
 
     Raises:
-        BundleError: the certificate does not pass, or the disk refuses.
+        CertificateError: the certificate does not pass.
+        BundleError: the disk refuses.
+    """
+    root = bundles / manifest.name / manifest.version
+    write_to(root, manifest, contents, certificate)
+    return root
+
+
+def write_to(root: Path, manifest: Manifest, contents: dict[str, bytes], certificate: dict[str, Any]) -> None:
+    """As `write`, into a folder of the caller's choice: a bundle that was moved is certified where it is.
+
+    Raises:
+        CertificateError: the certificate does not pass.
+        BundleError: the disk refuses.
     """
     if certificate.get("passed") is not True or certificate.get("bundle_id") != manifest.id:
         raise CertificateError(f"bundle {manifest.name}: not certified, nothing was written")
     proof = canonical_json(certificate)
     sealed = Sealed(id=manifest.id, certificate_sha256=sha256_of(proof), manifest=manifest)
-    root = bundles / manifest.name / manifest.version
     try:
         with directory_written_atomically(root) as partial:
             for name, data in {
@@ -238,4 +260,3 @@ def write(bundles: Path, manifest: Manifest, contents: dict[str, bytes], certifi
                 target.write_bytes(data)
     except OSError as error:
         raise BundleError(f"{root}: cannot be written ({error.strerror}); nothing was changed") from error
-    return root
