@@ -37,7 +37,15 @@ class ObjectiveSection(Section):
 
 
 class ExitSection(Section):
-    """Calibration of one exit, with what was measured on the calibration samples."""
+    """Calibration of one exit, with what was measured on the calibration samples.
+
+    Attributes:
+        temperature, scores, accuracies: see `split_core.readings.ExitCalibration`.
+        accuracy: on all calibration samples.
+        ece_before, ece_after: expected calibration error on a half that was not fitted on.
+        certified: the smallest confidence from which on this exit agrees with the full network as
+            `Evidence.target` asks; None when no confidence does, or none was asked for.
+    """
 
     temperature: float = Field(default=1.0, gt=0)
     scores: tuple[float, ...] = ()
@@ -45,6 +53,7 @@ class ExitSection(Section):
     accuracy: float | None = None
     ece_before: float | None = None
     ece_after: float | None = None
+    certified: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _checks_itself(self) -> ExitSection:
@@ -70,12 +79,37 @@ class CodecSection(Section):
     input: str = "webp"
 
 
+class CodecEvidence(Section):
+    """What one codec did to one cut: mean bytes per sample, and the full network's answers behind it.
+
+    Attributes:
+        accuracy: share of right labels.
+        agreement: share of labels that are those of the uncompressed network.
+    """
+
+    cut: int = Field(ge=0)
+    codec: str
+    mean_bytes: float = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
+    agreement: float = Field(ge=0, le=1)
+
+
 class Evidence(Section):
-    """What the calibration stands on."""
+    """What the calibration stands on.
+
+    Attributes:
+        target: agreement with the full network that `ExitSection.certified` stands for.
+        risk: chance, per exit, that it does not hold on data like the calibration samples.
+        codecs: measured on `codec_samples` of the samples.
+    """
 
     samples: int = Field(default=0, ge=0)
     data_sha256: str = ""
     made_with: str = ""
+    target: float | None = None
+    risk: float | None = None
+    codec_samples: int = Field(default=0, ge=0)
+    codecs: tuple[CodecEvidence, ...] = ()
 
 
 class PolicyFile(Section):
