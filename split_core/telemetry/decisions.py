@@ -8,8 +8,6 @@ bounded queue; a thread of its own does the rest, and what did not fit is counte
 from __future__ import annotations
 
 import json
-import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from split_core.errors import ArtefactError
 from split_core.files import sha256_of
+from split_core.telemetry.background import BackgroundWriter
 
 GENESIS = "0" * 64
 
@@ -85,37 +84,22 @@ class DecisionLog:
 
     def __init__(self, path: Path, header: dict[str, str], *, max_bytes: int = 64_000_000, keep: int = 4) -> None:
         self._path, self._header, self._max_bytes, self._keep = path, header, max_bytes, keep
-        self._queue: queue.Queue[FrameRecord | None] = queue.Queue(maxsize=4096)
-        self.lost = 0  # records that found the queue full or the disk unwritable
         self._digest = GENESIS
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
-        self._thread.start()
+        self._writer = BackgroundWriter(self._append, "decision-log")
+
+    @property
+    def lost(self) -> int:
+        """Records that found the queue full or the disk unwritable."""
+        return self._writer.lost
 
     def write(self, record: FrameRecord) -> None:
         """Hand over one record; never blocks, never raises."""
-        try:
-            self._queue.put_nowait(record)
-        except queue.Full:
-            self.lost += 1
+        self._writer.put(record)
 
     def close(self) -> None:
         """Write what is queued, then end the thread."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        done = False
-        while not done:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            done = batch[-1] is None
-            records = [record for record in batch if record is not None]
-            try:
-                self._append(records)
-            except OSError:  # disk full or gone: the camera goes on
-                self.lost += len(records)
+        self._writer.close()
 
     def _append(self, records: list[FrameRecord]) -> None:
         if self._path.exists() and self._path.stat().st_size > self._max_bytes:

@@ -1,0 +1,32 @@
+"""`python -m edge_runtime CONFIG [key=value ...]`: the camera's program where no command line library is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from edge_runtime.app import EdgeApp
+from edge_runtime.config import EdgeConfig
+from split_core import config
+from split_core.errors import SplitError
+from split_core.telemetry.logs import log_to_stderr
+
+
+def main(arguments: list[str]) -> int:
+    """Run until the source ends or a signal comes; returns the exit code of `split_core.errors`."""
+    if not arguments:
+        print("usage: python -m edge_runtime CONFIG [key=value ...]", file=sys.stderr)
+        return 2
+    log_to_stderr()
+    try:
+        app = EdgeApp(config.load(Path(arguments[0]), EdgeConfig, arguments[1:]))
+        app.handle_signals()
+        app.run()
+    except SplitError as error:
+        print(f"offramp edge: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,248 @@
+"""Composition root of the camera's program: the one place where names become objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import structlog
+
+from bandits.build import make_policy
+from edge_runtime.breaker import Breaker
+from edge_runtime.config import EdgeConfig, LinkSection
+from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.ledger import Ledger
+from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
+from edge_runtime.memory import PolicyMemory
+from edge_runtime.offload import Offloader
+from edge_runtime.outcomes import Outcome
+from edge_runtime.prefix import Pace, Prefix
+from edge_runtime.sinks.json_lines import JsonLines
+from edge_runtime.sources import SOURCES
+from edge_runtime.sources.base import Source
+from edge_runtime.sources.feed import Feed
+from split_core import bundle as bundles
+from split_core import policy as policies
+from split_core import profiles, wire
+from split_core.backends import BACKENDS
+from split_core.codecs import CODECS
+from split_core.errors import ConfigError
+from split_core.files import write_atomically
+from split_core.telemetry.decisions import DecisionLog, FrameRecord
+from split_core.telemetry.http import Health, HealthServer
+from split_core.telemetry.metrics import EdgeMetrics
+from split_core.transport import TRANSPORTS
+from split_core.transport.base import Channel
+from split_core.transport.keys import device_curve
+from split_core.transport.nobody import Nobody
+
+log = structlog.get_logger("edge")
+
+STATE_EVERY_S = 5.0
+PATIENCE_S = 0.25  # longest wait before the loop looks whether it shall stop
+
+
+class EdgeApp:
+    """One camera, ready to run.
+
+    Args:
+        config: checked.
+        channel: replaces the configured transport; for tests and for people who embed the loop.
+        source: replaces the configured source.
+
+    Raises:
+        SplitError: bundle, policy, profile, keys or source are not usable; nothing is left running.
+    """
+
+    def __init__(self, config: EdgeConfig, *, channel: Channel | None = None, source: Source | None = None) -> None:
+        self._stack = ExitStack()
+        with ExitStack() as undo:
+            undo.callback(self._stack.close)
+            self._build(config, channel, source)
+            undo.pop_all()
+
+    def _build(self, config: EdgeConfig, channel: Channel | None, source: Source | None) -> None:
+        bundle = bundles.load(Path(config.bundle))
+        policy_file = policies.load(Path(config.policy))
+        policy_file.check_bound_to(bundle.id, bundle.manifest.exits, config.policy)
+        profile = profiles.load(Path(config.profile))
+        profile.check_bound_to(bundle.id, config.profile)
+        bandit = config.bandit or policy_file.bandit
+        objective = policy_file.objective.build()
+        self._policy = make_policy(
+            bandit.name,
+            exits=bundle.manifest.exits,
+            rng=np.random.default_rng(config.seed),
+            objective=objective,
+            params=bandit.params,
+        )
+        clock = time.monotonic
+        self.channel = channel or open_channel(config.link)
+        self._stack.callback(self.channel.close)
+        self.feed = Feed(
+            source or make_source(config),
+            fps=config.source.fps,
+            limit=config.source.limit,
+            clock=clock,
+            wake=self.channel.wake,
+        )
+        self.metrics = EdgeMetrics()
+        self._breaker = Breaker(
+            failures=config.link.failures,
+            probe_every_s=config.link.probe_every_ms / 1e3,
+            answer_within_s=config.deadline_ms / 1e3,
+        )
+        ids = {"bundle": bundle.id, "policy": policy_file.id, "profile": config.profile, "bandit": bandit.name}
+        ship_input = policy_file.ship == "any"
+        self._memory = self._remember(config, ids, clock)
+        self.loop = EdgeLoop(
+            self.feed.slot,
+            prefix=Prefix(
+                bundle,
+                BACKENDS.load(config.backend)(),
+                threads=config.threads,
+                pace=Pace(profile) if profile.slowdown > 1.0 else None,
+            ),
+            reader=policy_file.reader(),
+            policy=self._policy,
+            costs=CostBook(
+                profile,
+                objective,
+                ship_input=ship_input,
+                link=LinkModel(config.link.base_ms, config.link.ms_per_kb),
+            ),
+            objective=objective,
+            offloader=Offloader(
+                self.channel,
+                wire.Hello(0, config.camera, bundle.id, policy_file.id, tuple(CODECS)),
+                classes=len(bundle.manifest.labels),
+                exits=bundle.manifest.exits,
+                ledger=Ledger(config.link.in_flight),
+                breaker=self._breaker,
+                codecs={kind: (name, CODECS.load(name)()) for kind, name in policy_file.codecs.model_dump().items()},
+                clock=clock,
+                on_change=lambda line: log.info("link", change=line),
+            ),
+            labels=bundle.manifest.labels,
+            ship_input=ship_input,
+            timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
+            clock=clock,
+            on_outcome=self._listeners(config, ids),
+        )
+        self._stopping, self._model = False, bundle.manifest.name
+        self._serve(config)
+        log.info("ready", camera=config.camera, bundle=bundle.id[:12], policy=policy_file.id[:12], bandit=bandit.name)
+
+    def _remember(self, config: EdgeConfig, ids: dict[str, str], clock: Callable[[], float]) -> PolicyMemory | None:
+        if not config.state:
+            return None
+        memory = PolicyMemory(Path(config.state), ids, every_s=STATE_EVERY_S, clock=clock)
+        self._stack.callback(memory.close, self._policy)
+        log.info("state", found=memory.restore(self._policy))
+        return memory
+
+    def _listeners(self, config: EdgeConfig, ids: dict[str, str]) -> list[OnOutcome]:
+        listeners: list[OnOutcome] = [self._count]
+        if config.decisions:
+            decisions = DecisionLog(Path(config.decisions), ids)
+            self._stack.callback(decisions.close)
+            listeners.append(lambda _, record: decisions.write(record))
+        if config.outcomes:
+            sink = JsonLines(config.outcomes)
+            self._stack.callback(sink.close)
+            listeners.append(sink)
+        return listeners
+
+    def _count(self, outcome: Outcome, record: FrameRecord) -> None:
+        self.metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms)
+        if record.payload_bytes:
+            self.metrics.shipped(record.payload_bytes)
+
+    def _serve(self, config: EdgeConfig) -> None:
+        addresses = {"pid": str(os.getpid())}
+        if config.http:
+            health = Health(
+                live=lambda: not self._stopping,
+                ready=lambda: not self.feed.ended,
+                models=lambda name: name == self._model,
+                registry=self.metrics.registry,
+            )
+            server = HealthServer(config.http, health)
+            self._stack.callback(server.close)
+            addresses["http"] = server.url
+        if config.ready_file:
+            write_atomically(Path(config.ready_file), json.dumps(addresses).encode())
+
+    def run(self) -> None:
+        """Answer frames until the source ends or `stop` is called; everything in flight is settled first.
+
+        Raises:
+            SourceError: the source gave up.
+        """
+        self.feed.start()
+        with self._stack:
+            while not self._done():
+                if not self.loop.step():
+                    self._wait()
+                if self._memory:
+                    self._memory.tick(self._policy)
+        if self.feed.error:
+            raise self.feed.error
+
+    def stop(self, *_: int | FrameType | None) -> None:
+        """End `run` soon; usable as a signal handler."""
+        self._stopping = True
+        self.channel.wake()
+
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT drain: no new frames, what is in flight gets its outcome."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+
+    def _done(self) -> bool:
+        if self._stopping and not self.feed.ended:
+            self.feed.stop()
+        return self.feed.ended and self.feed.slot.empty and self.loop.in_flight == 0
+
+    def _wait(self) -> None:
+        due_at_s = self.loop.next_event_at()
+        left_s = PATIENCE_S if due_at_s is None else due_at_s - time.monotonic()
+        self.channel.wait(min(PATIENCE_S, max(0.0, left_s)))
+        self.metrics.breaker("open" if self._breaker.is_open else "closed")
+
+
+def make_source(config: EdgeConfig) -> Source:
+    """The configured source.
+
+    Raises:
+        ConfigError: no such kind, or an option that it does not take.
+    """
+    section = config.source
+    try:
+        source: Source = SOURCES.load(section.kind)(**section.options)
+    except TypeError as error:
+        raise ConfigError(f"source.options: {error}; see the source {section.kind!r} in docs/camera.md") from error
+    return source
+
+
+def open_channel(link: LinkSection) -> Channel:
+    """The way to the worker; one that leads nowhere when no address is given.
+
+    Raises:
+        ConfigError: keys cannot be read.
+        LinkError: the address is not one.
+    """
+    if not link.address:
+        return Nobody()
+    curve = None
+    if link.server_key:
+        curve = device_curve(Path(link.server_key), Path(link.secret_key) if link.secret_key else None)
+    channel: Channel = TRANSPORTS.load(link.transport)(curve).connect(link.address)
+    return channel

@@ -1,0 +1,118 @@
+"""`offramp edge`, `offramp profile`, `offramp doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from edge_runtime import doctor as doctors
+from edge_runtime import profiling
+from edge_runtime.app import EdgeApp
+from edge_runtime.config import EdgeConfig
+from edge_runtime.sources.choose import pictures
+from split_core import bundle as bundles
+from split_core import config, policy, profiles
+from split_core.backends import BACKENDS
+from split_core.policy import CodecSection
+from split_core.profiles import HwProfile
+from split_core.telemetry.logs import log_to_stderr
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
+
+
+def edge(
+    config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML of the camera; see configs/edge.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a setting: --set link.address=tcp://gpu:5555")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a camera: answer every frame by its deadline, on the device or through the worker."""
+    log_to_stderr(as_json=as_json)
+    app = EdgeApp(config.load(config_file, EdgeConfig, overrides or ()))
+    app.handle_signals()
+    app.run()
+
+
+def profile(
+    bundle_dir: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")],
+    data: Annotated[Path, typer.Option(help="Real frames: an .npz with 'images', a folder of pictures, or a video.")],
+    out: Annotated[Path, typer.Option(help="YAML to write, for example hw_profiles/door-camera.yaml.")],
+    policy_file: Annotated[Path | None, typer.Option("--policy", help="Takes the codecs from it.")] = None,
+    frames: Annotated[int, typer.Option(help="How many frames to measure with.", min=20)] = 200,
+    backend: Annotated[str, typer.Option(help="Inference engine.")] = "onnxruntime",
+    threads: Annotated[int, typer.Option(help="Threads per session.", min=1)] = 1,
+    slowdown: Annotated[
+        float, typer.Option(help="Stand for a device this many times slower; the edge then waits to match.", min=1.0)
+    ] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a bundle costs on this device: time of every segment and exit, bytes of every payload."""
+    console = Console(stderr=as_json)
+    bundle = bundles.load(bundle_dir)
+    codecs = policy.load(policy_file).codecs if policy_file else CodecSection()
+    images = pictures(data, frames)
+    with Progress(console=console, disable=as_json) as bar:
+        task = bar.add_task("Measuring", total=len(images) + profiling.WARM_UP)
+        measured = profiling.profile(
+            bundle,
+            BACKENDS.load(backend)(),
+            images,
+            name=out.stem,
+            codecs=codecs,
+            threads=threads,
+            slowdown=slowdown,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    profiles.save(measured, out)
+    if as_json:
+        print(measured.model_dump_json())
+    else:
+        console.print(profile_table(measured))
+        console.print(f"wrote {out}")
+
+
+def profile_table(measured: HwProfile) -> Table:
+    """A profile as people read it: cumulative times next to what a split there would ship."""
+    slow = f", times x{measured.slowdown:g}" if measured.slowdown > 1.0 else ""
+    table = Table(title=f"{measured.name}: {measured.device.processor or measured.device.machine}{slow}")
+    for column in ("split", "segment ms", "until here ms", "exit ms", "codec", "encode ms", "payload bytes (p95)"):
+        table.add_column(column, justify="left" if column in ("split", "codec") else "right")
+    device, heads, encode = measured.device_ms(), measured.head_ms(), measured.encode_ms()
+    for k in range(measured.exits + 1):
+        payload = measured.payloads[k] if k < measured.exits else None
+        table.add_row(
+            "0 (input)" if k == 0 else str(k),
+            "" if k == 0 else f"{device[k] - device[k - 1]:.3f}",
+            f"{device[k]:.3f}",
+            "" if k == 0 else f"{heads[k]:.3f}",
+            payload.codec if payload else "-",
+            f"{encode[k]:.3f}" if payload else "-",
+            f"{payload.bytes_p50} ({payload.bytes_p95})" if payload else "-",
+        )
+    return table
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look whether this machine is fit to run, and say what to do."""
+    findings = doctors.examine()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        table = Table(title="offramp doctor")
+        for column in ("check", "state", "found", "what to do"):
+            table.add_column(column)
+        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+        for finding in findings:
+            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            table.add_row(finding.check, state, finding.found, finding.advice)
+        Console().print(table)
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(4)

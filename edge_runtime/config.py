@@ -1,0 +1,103 @@
+"""What a person writes for a camera; `configs/edge.yaml` is the commented example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from split_core.config import Section
+from split_core.policy import BanditSection
+
+
+class SourceSection(Section):
+    """Where frames come from.
+
+    Attributes:
+        kind: name in `edge_runtime.sources.SOURCES`.
+        fps: frames per second at most; 0 takes them as they come.
+        limit: stop after so many frames; 0 never.
+        options: what that kind of source takes: `path`, `loop`, ...
+    """
+
+    kind: str
+    fps: float = Field(default=0.0, ge=0)
+    limit: int = Field(default=0, ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class LinkSection(Section):
+    """The worker, and how patient to be with it.
+
+    Attributes:
+        address: `tcp://host:port`; empty runs without any cloud.
+        transport: name in `split_core.transport.TRANSPORTS`.
+        server_key: the worker's public key file (`.key`); CURVE is on when it is given.
+        secret_key: this device's own `.key_secret`; a throw-away pair when absent.
+        plain: must be true to run without CURVE.
+        in_flight: offloads at most that wait for an answer.
+        failures: lost offloads in a row that open the breaker.
+        probe_every_ms: how often to look for the worker while the breaker is open.
+        base_ms, ms_per_kb: what to believe of the link before anything was measured.
+    """
+
+    address: str = ""
+    transport: str = "zmq"
+    server_key: str = ""
+    secret_key: str = ""
+    plain: bool = False
+    in_flight: int = Field(default=32, ge=1)
+    failures: int = Field(default=2, ge=1)
+    probe_every_ms: float = Field(default=200.0, gt=0)
+    base_ms: float = Field(default=20.0, ge=0)
+    ms_per_kb: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> LinkSection:
+        if self.address and not self.server_key and not self.plain:
+            raise ValueError("give server_key (the worker's .key file), or plain: true to send in the clear")
+        return self
+
+
+class EdgeConfig(Section):
+    """One camera.
+
+    Attributes:
+        camera: its name, for the worker's fairness and for metrics.
+        bundle: folder with the manifest.
+        policy, profile: files; paths are relative to the working directory.
+        backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
+        deadline_ms: from capture to outcome.
+        margin_ms: kept free before the deadline for what the device itself may still have to do.
+        bandit: replaces the policy file's bandit.
+        state: where the policy keeps what it learned; empty forgets.
+        decisions: the decision log; empty keeps none.
+        outcomes: JSON lines of all outcomes, a file or "-" for standard output; empty writes none.
+        http: `host:port` for health and metrics; empty serves none.
+        ready_file: JSON with the addresses, written when the loop runs.
+        seed: of the policy's randomness.
+    """
+
+    camera: str = "camera"
+    bundle: str
+    policy: str
+    profile: str
+    source: SourceSection
+    link: LinkSection = Field(default_factory=LinkSection)
+    backend: str = "onnxruntime"
+    threads: int = Field(default=1, ge=1)
+    deadline_ms: float = Field(default=200.0, gt=0)
+    margin_ms: float = Field(default=20.0, gt=0)
+    bandit: BanditSection | None = None
+    state: str = ""
+    decisions: str = ""
+    outcomes: str = ""
+    http: str = ""
+    ready_file: str = ""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _has_time(self) -> EdgeConfig:
+        if self.margin_ms >= self.deadline_ms:
+            raise ValueError(f"margin_ms {self.margin_ms} must be smaller than deadline_ms {self.deadline_ms}")
+        return self

@@ -1,0 +1,138 @@
+"""What every path costs now: begun from the profile, corrected by every frame.
+
+Device steps and payload sizes are exponential means; a link is a line, base + slope * kilobytes, fitted
+by exponentially weighted least squares, so that it is right for payloads that are not being sent too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bandits.policy import Costs
+from split_core.objective import Objective
+from split_core.profiles import HwProfile
+
+DEVICE_RATE = 0.02  # weight of a new measurement; a device changes in seconds (clocks, heat)
+LINK_DECAY = 0.98  # memory of about 50 offloads
+OUTLIER = 4.0  # a step that took this many times its mean counts as this many: one hiccup is no trend
+
+
+class LinkModel:
+    """Round-trip time without the worker's part, as a line over payload size.
+
+    Args:
+        base_ms, ms_per_kb: what to believe before anything was measured; worth `weight` offloads.
+    """
+
+    def __init__(self, base_ms: float, ms_per_kb: float, weight: float = 2.0) -> None:
+        self._prior = (base_ms, ms_per_kb)
+        # Two points on the prior line, so that both its parameters fade as measurements come.
+        points = [self._row(kb, base_ms + kb * ms_per_kb) for kb in (0.5, 4.0)]
+        self._sums = weight / 2 * (points[0] + points[1])
+        self._fit()
+
+    @staticmethod
+    def _row(kb: float, ms: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([1.0, kb, ms, kb * kb, kb * ms])
+
+    def observe(self, payload_bytes: int, link_ms: float) -> None:
+        """One offload came back."""
+        self._sums = LINK_DECAY * self._sums + self._row(payload_bytes / 1e3, max(0.0, link_ms))
+        self._fit()
+
+    def ms(self, payload_bytes: float) -> float:
+        """Expected time for a payload of this size."""
+        return self._base + self._slope * payload_bytes / 1e3
+
+    def _fit(self) -> None:
+        n, x, y, xx, xy = (float(value) for value in self._sums)
+        spread = xx - x * x / n
+        # All payloads of one size say nothing about the slope: lean on what was believed, shrunk to the data.
+        ridge = 0.05 * n
+        slope = (xy - x * y / n + ridge * self._prior[1]) / (spread + ridge)
+        self._slope = max(0.0, slope)
+        self._base = max(0.0, (y - self._slope * x) / n)
+
+
+class CostBook:
+    """Measured costs of one device and its link.
+
+    Args:
+        profile: where the estimates start.
+        objective: what costs what.
+        ship_input: may the compressed input leave the device?
+        link: prior of the link.
+    """
+
+    def __init__(self, profile: HwProfile, objective: Objective, *, ship_input: bool, link: LinkModel) -> None:
+        self._objective, self._ship_input, self.link = objective, ship_input, link
+        self._segment_ms = [0.0, *(float(ms) for ms in np.diff(profile.device_ms()))]
+        self._head_ms = [float(ms) for ms in profile.head_ms()]
+        self._encode_ms = [float(ms) for ms in profile.encode_ms()]
+        self._payload_bytes = [float(payload.bytes_p50) for payload in profile.payloads]
+        # Until the worker has told its own times: as fast as the machine behind the profile.
+        steps = [timing.p50_ms for timing in profile.segments]
+        self._cloud_ms = [sum(steps[cut:]) for cut in range(len(steps))]
+        self._heard = [False] * len(steps)
+        self._costs: Costs | None = None
+
+    @property
+    def exits(self) -> int:
+        """K."""
+        return len(self._encode_ms)
+
+    def observe_device(self, segment_ms: Sequence[float], head_ms: Sequence[float]) -> None:
+        """Times of one frame's steps, (K+1,) each; 0 where a step was not run."""
+        for means, measured in ((self._segment_ms, segment_ms), (self._head_ms, head_ms)):
+            for k, ms in enumerate(measured):
+                if ms > 0.0:
+                    means[k] += DEVICE_RATE * (min(ms, OUTLIER * means[k] + 0.1) - means[k])
+        self._costs = None
+
+    def observe_payload(self, cut: int, encode_ms: float, payload_bytes: int) -> None:
+        """One payload was packed."""
+        self._encode_ms[cut] += DEVICE_RATE * (encode_ms - self._encode_ms[cut])
+        self._payload_bytes[cut] += DEVICE_RATE * (payload_bytes - self._payload_bytes[cut])
+        self._costs = None
+
+    def observe_offload(self, cut: int, payload_bytes: int, link_ms: float, cloud_ms: float) -> None:
+        """One offload came back, in time or not."""
+        self.link.observe(payload_bytes, link_ms)
+        if self._heard[cut]:
+            self._cloud_ms[cut] += 0.05 * (cloud_ms - self._cloud_ms[cut])
+        else:
+            self._cloud_ms[cut], self._heard[cut] = cloud_ms, True
+        self._costs = None
+
+    def segment_ms(self, first: int, last: int) -> float:
+        """Expected time of segments first..last."""
+        return sum(self._segment_ms[first : last + 1])
+
+    def head_ms(self, k: int) -> float:
+        """Expected time of exit k."""
+        return self._head_ms[k]
+
+    def ship_ms(self, cut: int) -> float:
+        """Expected time from handing over the payload of `cut` to its answer."""
+        return self._encode_ms[cut] + self.link.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
+
+    def costs(self) -> Costs:
+        """What a policy is told, in units of the objective; the same object until something was observed."""
+        if self._costs is None:
+            self._costs = self._priced()
+        return self._costs
+
+    def _priced(self) -> Costs:
+        objective, depths = self._objective, range(self.exits)
+        prices = [
+            objective.cost(self.ship_ms(cut), payload_bytes=self._payload_bytes[cut], cloud_ms=self._cloud_ms[cut])
+            for cut in depths
+        ]
+        if not self._ship_input:
+            prices[0] = float("inf")
+        cheapest = [min(range(depth + 1), key=prices.__getitem__) for depth in depths]
+        device = np.cumsum(self._segment_ms) * objective.ms
+        head = np.array(self._head_ms) * objective.ms
+        return Costs(device, head, np.array([prices[cut] for cut in cheapest]), tuple(cheapest))

@@ -1,0 +1,306 @@
+"""The frame's way: choose, run, answer or ship, settle.  One thread; no socket or clock of its own.
+
+The contract: every frame taken from the slot gets exactly one `Outcome`, by its deadline, whatever the
+network does.  What keeps it: an offload is given up `margin_ms` before the deadline (earlier when no
+exit was read yet), replies and overdue offloads are settled between any two segments, and a step that
+would not fit into the time left is not begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
+from edge_runtime.costs import CostBook
+from edge_runtime.offload import Loss, Offloader, Parcel, Reply
+from edge_runtime.outcomes import Outcome
+from edge_runtime.prefix import Prefix, Run
+from edge_runtime.sources.base import Frame
+from edge_runtime.sources.feed import NewestFrame
+from split_core.errors import BackendError, CodecError, DataError
+from split_core.objective import Objective
+from split_core.readings import Reader, Reading
+from split_core.telemetry.decisions import FrameRecord
+
+NOTHING = Reading(0, -1, 0.0, 0.0, 0.0)  # no exit could be read: the engine failed, or the frame is no image
+
+OnOutcome = Callable[[Outcome, FrameRecord], None]
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One frame on its way."""
+
+    frame: Frame
+    deadline_at_s: float
+    plan: Plan
+    run: Run | None = None
+    readings: list[Reading] = field(default_factory=list)
+    parcel: Parcel | None = None
+
+    def best(self) -> Reading:
+        """The best local reading: the most confident, the deeper of equals; the full model's if it was run."""
+        return max(self.readings, key=lambda r: (r.confidence, r.exit), default=NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take.
+
+    Attributes:
+        deadline_s: from capture to outcome.
+        margin_s: kept free before the deadline.
+    """
+
+    deadline_s: float
+    margin_s: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.margin_s < self.deadline_s:
+            raise ValueError(f"expected 0 < margin < deadline, got {self.margin_s} and {self.deadline_s} s")
+
+
+class EdgeLoop:
+    """Takes frames from a slot and gives outcomes.
+
+    Args:
+        slot: the newest frame.
+        prefix, reader: the device's part of the network, and how its logits are read.
+        policy: decides.
+        costs: what it is told.
+        objective: prices what was measured.
+        offloader: the way to the worker.
+        labels: names of the classes.
+        ship_input: may split 0 be chosen?
+        timing: deadline and margin.
+        clock: monotonic seconds; `Frame.captured_at_s` is on it.
+        on_outcome: called for every outcome, in order; must not block.
+    """
+
+    def __init__(
+        self,
+        slot: NewestFrame,
+        *,
+        prefix: Prefix,
+        reader: Reader,
+        policy: Policy,
+        costs: CostBook,
+        objective: Objective,
+        offloader: Offloader,
+        labels: Sequence[str],
+        ship_input: bool,
+        timing: Timing,
+        clock: Callable[[], float],
+        on_outcome: Sequence[OnOutcome],
+    ) -> None:
+        self._slot, self._prefix, self._reader, self._policy = slot, prefix, reader, policy
+        self._costs, self._objective, self._offloader = costs, objective, offloader
+        self._labels, self._timing, self._clock = tuple(labels), timing, clock
+        self._on_outcome = tuple(on_outcome)
+        self._first_split = 0 if ship_input else 1
+        self._started_s = clock()
+        self._blind = 0  # offloads in flight whose frames have no local reading yet
+        self.in_flight = 0
+
+    def step(self) -> bool:
+        """Settle what came back or is overdue, then process one frame; False when there was none."""
+        self._settle()
+        frame = self._slot.take()
+        if frame is None:
+            return False
+        self._process(frame)
+        return True
+
+    def next_event_at(self) -> float | None:
+        """When `step` must be called at the latest, if no frame and no message comes."""
+        return self._offloader.next_event_at()
+
+    def _process(self, frame: Frame) -> None:
+        ticket = Ticket(frame, frame.captured_at_s + self._timing.deadline_s, self._begin(frame))
+        try:
+            ticket.run = self._prefix.start(frame.pixels)
+            self._follow(ticket)
+        except DataError:
+            self._finish(ticket, NOTHING, "edge", "bad_frame")
+        except BackendError:
+            self._finish(ticket, ticket.best(), "edge", "engine")
+
+    def _begin(self, frame: Frame) -> Plan:
+        now = self._clock()
+        left_s = frame.captured_at_s + self._timing.deadline_s - self._timing.margin_s - now
+        cloud = self._offloader.available(now)
+        context = Context(self._splits(left_s, cloud), cloud, max(0.0, left_s * 1e3), self._costs.costs())
+        return self._policy.begin(context)
+
+    def _splits(self, left_s: float, cloud: bool) -> tuple[int, ...]:
+        """Where the frame may stop: as deep as the time left allows, but at least at exit 1."""
+        first = self._first_split if cloud else 1
+        deepest = self._prefix.exits
+        while deepest > 1 and self._costs.segment_ms(1, deepest) > left_s * 1e3:
+            deepest -= 1
+        return tuple(range(first, deepest + 1))
+
+    def _follow(self, ticket: Ticket) -> None:
+        """Ask the policy until the frame is answered or shipped."""
+        while True:
+            action = self._policy.next(ticket.plan, tuple(ticket.readings))
+            if isinstance(action, Answer):
+                return self._answer(ticket, action)
+            if isinstance(action, Ship):
+                return self._ship(ticket, action)
+            if not self._go_deeper(ticket, action):
+                return self._answer_locally(ticket, "deadline")
+
+    def _go_deeper(self, ticket: Ticket, _: Deeper) -> bool:
+        """Run to the next head of the plan and read it; False when the time left does not allow it."""
+        assert ticket.run is not None
+        target = next(k for k in ticket.plan.heads if k > ticket.run.depth)
+        if ticket.readings and self._run_ms(ticket.run.depth, target) > self._left_ms(ticket):
+            return False
+        self._run_to(ticket, target, settle=True)
+        return True
+
+    def _run_to(self, ticket: Ticket, target: int, *, settle: bool) -> None:
+        run = ticket.run
+        assert run is not None
+        while run.depth < target:
+            run.deepen()
+            if settle:
+                self._settle()
+        ticket.readings.append(self._reader.read(target, run.logits()))
+
+    def _run_ms(self, depth: int, target: int) -> float:
+        return self._costs.segment_ms(depth + 1, target) + self._costs.head_ms(target)
+
+    def _left_ms(self, ticket: Ticket) -> float:
+        return (ticket.deadline_at_s - self._timing.margin_s - self._clock()) * 1e3
+
+    def _answer(self, ticket: Ticket, action: Answer) -> None:
+        reading = next(r for r in ticket.readings if r.exit == action.exit)
+        cost = self._finish(ticket, reading, "edge", "")
+        if ticket.plan.learns:
+            self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), action, None, cost))
+
+    def _ship(self, ticket: Ticket, action: Ship) -> None:
+        assert ticket.run is not None
+        try:
+            ticket.parcel = self._offloader.pack(ticket.run, action.cut)
+        except CodecError:
+            return self._answer_locally(ticket, "unshippable")
+        if self._prefix.pace:
+            self._prefix.pace.encode(action.cut, self._clock() - ticket.parcel.encode_ms / 1e3)
+        if not self._offloader.submit(
+            ticket.parcel, ticket, deadline_at_s=ticket.deadline_at_s, due_at_s=self._due_at_s(ticket)
+        ):
+            ticket.parcel = None
+            return self._answer_locally(ticket, "no_link")
+        self.in_flight += 1
+        self._blind += not ticket.readings
+        return None
+
+    def _due_at_s(self, ticket: Ticket) -> float:
+        """When to give an offload up: early enough to read an exit for it and for all others like it."""
+        due_at_s = ticket.deadline_at_s - self._timing.margin_s
+        return due_at_s if ticket.readings else due_at_s - (1 + self._blind) * self._run_ms(0, 1) / 1e3
+
+    def _settle(self) -> None:
+        for event in self._offloader.poll():
+            ticket = event.ticket
+            assert isinstance(ticket, Ticket)
+            self.in_flight -= 1
+            self._blind -= not ticket.readings
+            if isinstance(event, Reply):
+                self._take(ticket, event)
+            else:
+                self._lose(ticket, event)
+
+    def _take(self, ticket: Ticket, reply: Reply) -> None:
+        assert ticket.parcel is not None
+        verdict = self._reader.read(reply.exit, reply.logits)
+        parcel = ticket.parcel
+        self._costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
+        self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms)
+        cost = self._finish(ticket, verdict, "cloud", "", reply)
+        if ticket.plan.learns:
+            self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
+
+    def _lose(self, ticket: Ticket, loss: Loss) -> None:
+        try:
+            self._answer_locally(ticket, loss.reason)
+        except BackendError:
+            self._finish(ticket, ticket.best(), "edge", "engine")
+
+    def _answer_locally(self, ticket: Ticket, reason: str) -> None:
+        """The best this device can still do: the full model if there is time, else the best reading."""
+        run = ticket.run
+        assert run is not None
+        whole_ms = self._run_ms(run.depth, self._prefix.exits)
+        # After a timeout other frames are overdue as well: no time for more than one exit each.
+        if reason != "timeout" and run.depth < self._prefix.exits and whole_ms < self._left_ms(ticket):
+            self._run_to(ticket, self._prefix.exits, settle=False)
+            self._finish(ticket, ticket.readings[-1], "edge", "")
+            return
+        if not ticket.readings:
+            self._run_to(ticket, max(1, run.depth), settle=False)
+        self._finish(ticket, ticket.best(), "edge", reason)
+
+    def _finish(
+        self,
+        ticket: Ticket,
+        reading: Reading,
+        where: Literal["edge", "cloud"],
+        degraded: str,
+        reply: Reply | None = None,
+    ) -> float:
+        """Give the outcome; returns what the frame cost, NaN when its path was not finished."""
+        now = self._clock()
+        latency_ms = (now - ticket.frame.captured_at_s) * 1e3
+        parcel, run = ticket.parcel, ticket.run
+        if run is not None:
+            self._costs.observe_device(run.segment_ms, run.head_ms)
+        payload_bytes = parcel.payload_bytes if parcel else 0
+        cloud_ms = reply.queue_ms + reply.cloud_ms if reply else 0.0
+        cost = self._objective.cost(latency_ms, payload_bytes=payload_bytes, cloud_ms=reply.cloud_ms if reply else 0.0)
+        name = self._labels[reading.label] if reading.label >= 0 else "unknown"
+        outcome = Outcome(
+            ticket.frame.seq,
+            reading.label,
+            name,
+            reading.confidence,
+            reading.exit,
+            where,
+            degraded,
+            latency_ms,
+            late=now > ticket.deadline_at_s,
+        )
+        arm = ticket.plan.arm
+        local, verdict = ticket.readings, reading if reply else None
+        record = FrameRecord(
+            seq=ticket.frame.seq,
+            captured_s=ticket.frame.captured_at_s - self._started_s,
+            arm=(arm.split, arm.threshold) if arm else None,
+            propensity=ticket.plan.propensity,
+            exits=tuple(r.exit for r in local),
+            labels=tuple(r.label for r in local),
+            confidences=tuple(r.confidence for r in local),
+            where=where,
+            exit=reading.exit,
+            label=reading.label,
+            confidence=reading.confidence,
+            degraded=degraded,
+            shipped=parcel.cut if parcel else -1,
+            payload_bytes=payload_bytes,
+            verdict_label=verdict.label if verdict else -1,
+            verdict_confidence=verdict.confidence if verdict else 0.0,
+            latency_ms=latency_ms,
+            device_ms=run.device_ms if run else 0.0,
+            encode_ms=parcel.encode_ms if parcel else 0.0,
+            link_ms=reply.link_ms if reply else 0.0,
+            cloud_ms=cloud_ms,
+            cost=None if degraded else cost,
+        )
+        for listener in self._on_outcome:
+            listener(outcome, record)
+        return float("nan") if degraded else cost

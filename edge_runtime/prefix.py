@@ -1,0 +1,158 @@
+"""The device's part of the network: a chain of segment sessions, run as deep as asked.
+
+One set of weights serves every split: the split moves per frame and nothing is reloaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from split_core.backends.base import Backend
+from split_core.bundle import Bundle
+from split_core.errors import BundleError
+from split_core.profiles import HwProfile
+from split_core.tensors import Array
+
+
+class Pace:
+    """Makes each step last as long as on the slower device that a profile stands for.
+
+    Args:
+        profile: with its `slowdown`; 1 never waits.
+        clock, sleep: seconds.
+    """
+
+    def __init__(
+        self,
+        profile: HwProfile,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        slow = profile.slowdown if profile.slowdown > 1.0 else 0.0
+        self._segment_s = [slow * timing.p50_ms / 1e3 for timing in profile.segments]
+        self._segment_s[0] += slow * profile.tensor.p50_ms / 1e3
+        self._head_s = [slow * timing.p50_ms / 1e3 for timing in profile.heads]
+        self._encode_s = [slow * payload.encode.p50_ms / 1e3 for payload in profile.payloads]
+        self._clock, self._sleep = clock, sleep
+
+    def segment(self, k: int, started_s: float) -> None:
+        """Wait until segment k (from 1) has lasted long enough."""
+        self._hold(started_s + self._segment_s[k - 1])
+
+    def head(self, k: int, started_s: float) -> None:
+        """The same for exit k."""
+        self._hold(started_s + self._head_s[k - 1])
+
+    def encode(self, cut: int, started_s: float) -> None:
+        """The same for packing the payload of a cut."""
+        self._hold(started_s + self._encode_s[cut])
+
+    def _hold(self, until_s: float) -> None:
+        left_s = until_s - self._clock()
+        if left_s > 0.0:
+            self._sleep(left_s)
+
+
+class Prefix:
+    """The segments and heads of a bundle, loaded.
+
+    Args:
+        bundle: verified.
+        backend: loads the pieces.
+        threads: per session.
+        pace: None runs at full speed.
+        clock: seconds, for measuring steps.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        backend: Backend,
+        *,
+        threads: int = 1,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        manifest = bundle.manifest
+        if manifest.preprocess is None:
+            raise BundleError(f"{bundle.root}: says nothing about preprocessing; partition it again with --config")
+        self.exits = manifest.exits
+        self.preprocess = manifest.preprocess
+        self.pace, self.clock = pace, clock
+        self.segments = [backend.load(bundle.content(piece), threads=threads) for piece in manifest.segments]
+        self.heads = [backend.load(bundle.content(piece), threads=threads) for piece in manifest.heads]
+        names = [[tensor.name for tensor in cut.tensors] for cut in manifest.cuts]
+        # Which of a cut's tensors each head takes.
+        self.head_feeds = [[names[k].index(name) for name in head.inputs] for k, head in enumerate(self.heads, 1)]
+
+    def start(self, pixels: NDArray[np.uint8]) -> Run:
+        """Begin with a frame; nothing is computed yet but its canonical image.
+
+        Raises:
+            DataError: the pixels are no image.
+        """
+        return Run(self, self.preprocess.canonical(pixels))
+
+
+class Run:
+    """One frame on its way through the segments.
+
+    Attributes:
+        depth: segments done.
+        image: the canonical image, cut 0.
+        device_ms: time spent in segments and heads so far.
+        segment_ms, head_ms: the same per step, (K+1,), index 0 unused.
+    """
+
+    def __init__(self, prefix: Prefix, image: NDArray[np.uint8]) -> None:
+        self._prefix = prefix
+        self.image = image
+        self.depth = 0
+        self.device_ms = 0.0
+        self.segment_ms = [0.0] * (prefix.exits + 1)
+        self.head_ms = [0.0] * (prefix.exits + 1)
+        self._hidden: list[list[Array]] = []
+
+    def tensors(self, cut: int) -> list[Array]:
+        """What crosses `cut`, which must have been reached; cut 0 is the canonical image."""
+        return [self.image] if cut == 0 else self._hidden[cut - 1]
+
+    def deepen(self) -> None:
+        """Run the next segment.
+
+        Raises:
+            BackendError: the engine refuses.
+        """
+        prefix, k = self._prefix, self.depth + 1
+        started_s = prefix.clock()
+        feeds = self._hidden[-1] if self._hidden else [prefix.preprocess.tensor(self.image)]
+        self._hidden.append(prefix.segments[k - 1].run(feeds))
+        if prefix.pace:
+            prefix.pace.segment(k, started_s)
+        self.segment_ms[k] = (prefix.clock() - started_s) * 1e3
+        self.device_ms += self.segment_ms[k]
+        self.depth = k
+
+    def logits(self) -> Array:
+        """(C,) logits of the exit at the present depth, which must be at least 1.
+
+        Raises:
+            BackendError: the engine refuses.
+        """
+        prefix, k = self._prefix, self.depth
+        if k == prefix.exits:
+            final: Array = self._hidden[-1][0][0]
+            return final
+        started_s = prefix.clock()
+        hidden = self._hidden[-1]
+        logits: Array = prefix.heads[k - 1].run([hidden[i] for i in prefix.head_feeds[k - 1]])[0][0]
+        if prefix.pace:
+            prefix.pace.head(k, started_s)
+        self.head_ms[k] = (prefix.clock() - started_s) * 1e3
+        self.device_ms += self.head_ms[k]
+        return logits

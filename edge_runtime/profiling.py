@@ -1,0 +1,160 @@
+"""Measures what a bundle costs on this device: `offramp profile`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.prefix import Prefix, Run
+from edge_runtime.sources.base import Pixels
+from split_core.backends.base import Backend
+from split_core.bundle import Bundle
+from split_core.codecs import CODECS
+from split_core.codecs.base import Codec
+from split_core.errors import ProfileError
+from split_core.policy import CodecSection
+from split_core.profiles import Device, HwProfile, Payload, Timing
+
+WARM_UP = 10
+
+
+def profile(
+    bundle: Bundle,
+    backend: Backend,
+    images: Sequence[Pixels],
+    *,
+    name: str,
+    codecs: CodecSection,
+    threads: int = 1,
+    slowdown: float = 1.0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> HwProfile:
+    """Run every image through every segment, head and codec, and time each step.
+
+    Args:
+        bundle: verified.
+        backend: loads its pieces.
+        images: real frames, because the bytes of a payload depend on them; at least 20.
+        name: of the profile.
+        codecs: which ones to time.
+        threads: per session.
+        slowdown: the device that the profile shall stand for is this many times slower.
+        progress: called with the number of images done.
+
+    Raises:
+        ProfileError: too few images.
+    """
+    if len(images) < 20:
+        raise ProfileError(f"profiling needs at least 20 images, got {len(images)}")
+    prefix = Prefix(bundle, backend, threads=threads)
+    packers: list[Codec] = [CODECS.load(codecs.hidden if cut else codecs.input)() for cut in range(prefix.exits)]
+    rows = []
+    for done, pixels in enumerate([*images[:WARM_UP], *images]):
+        rows.append(_measure(prefix, packers, pixels))
+        progress(done + 1)
+    steps = _Columns(rows[WARM_UP:])
+    k_range = range(prefix.exits)
+    return HwProfile(
+        name=name,
+        bundle_id=bundle.id,
+        device=_device(backend, threads),
+        segments=tuple(steps.timing("segment", k) for k in k_range),
+        heads=tuple(steps.timing("head", k) for k in k_range),
+        tensor=steps.timing("tensor", 0),
+        payloads=tuple(
+            Payload(
+                cut=cut,
+                codec=codecs.hidden if cut else codecs.input,
+                encode=steps.timing("encode", cut),
+                bytes_p50=int(steps.quantile("bytes", cut, 0.5)),
+                bytes_p95=int(steps.quantile("bytes", cut, 0.95)),
+            )
+            for cut in k_range
+        ),
+        slowdown=slowdown,
+        memory_mb=round(resident_mb(), 1),
+    )
+
+
+def _measure(prefix: Prefix, packers: list[Codec], pixels: Pixels) -> dict[str, list[float]]:
+    """One image: milliseconds of every step, and bytes of every payload."""
+    run = prefix.start(pixels)
+    started_s = time.perf_counter()
+    prefix.preprocess.tensor(run.image)
+    tensor_ms = (time.perf_counter() - started_s) * 1e3
+    encode, sizes = [], []
+    for cut, codec in enumerate(packers):
+        _reach(run, cut)
+        started_s = time.perf_counter()
+        encoded = [codec.encode(tensor) for tensor in run.tensors(cut)]
+        encode.append((time.perf_counter() - started_s) * 1e3)
+        sizes.append(float(sum(len(item.data) for item in encoded)))
+    _reach(run, prefix.exits)
+    run.segment_ms[1] -= tensor_ms
+    return {
+        "segment": run.segment_ms[1:],
+        "head": run.head_ms[1:],
+        "tensor": [tensor_ms],
+        "encode": encode,
+        "bytes": sizes,
+    }
+
+
+def _reach(run: Run, depth: int) -> None:
+    while run.depth < depth:
+        run.deepen()
+        run.logits()
+
+
+class _Columns:
+    """The measurements of all images, by step."""
+
+    def __init__(self, rows: Iterable[dict[str, list[float]]]) -> None:
+        rows = list(rows)
+        self._table = {key: np.maximum(0.0, np.array([row[key] for row in rows])) for key in rows[0]}
+
+    def quantile(self, key: str, index: int, q: float) -> float:
+        return float(np.quantile(self._table[key][:, index], q))
+
+    def timing(self, key: str, index: int) -> Timing:
+        p50, p95 = (round(self.quantile(key, index, q), 5) for q in (0.5, 0.95))
+        return Timing(p50_ms=p50, p95_ms=p95, n=len(self._table[key]))
+
+
+def _device(backend: Backend, threads: int) -> Device:
+    return Device(
+        machine=platform.machine(),
+        processor=processor_name(),
+        cores=usable_cores(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        backend=backend.name,
+        backend_version=backend.version,
+        threads=threads,
+    )
+
+
+def processor_name() -> str:
+    """The processor's name as the system gives it; empty when it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.processor()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def resident_mb() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0

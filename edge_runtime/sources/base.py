@@ -1,0 +1,44 @@
+"""What a source must do, and the frames it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture.
+
+    Attributes:
+        seq: strictly increases; a gap is a frame that was dropped unread.
+        captured_at_s: on the process's monotonic clock.
+        pixels: uint8 (H, W, 1 or 3), read-only.
+    """
+
+    seq: int
+    captured_at_s: float
+    pixels: Pixels
+
+
+class Source(Protocol):
+    """Gives pictures one after the other, from one thread.
+
+    A source class is called with the keys of its config section as keyword arguments; it opens nothing
+    before the first `read`.
+    """
+
+    def read(self) -> Pixels | None:
+        """The next picture as uint8 (H, W, 1 or 3); None at the end.  May block.
+
+        Raises:
+            SourceError: the camera, file or folder gives no picture.
+        """
+
+    def close(self) -> None:
+        """Give everything back; `read` is not called again."""

@@ -1,0 +1,58 @@
+"""Image files of a folder, in the order of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_runtime.sources.base import Pixels
+from split_core.errors import DataError, SourceError
+from split_core.preprocess import read_image
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+class DirectorySource:
+    """Pictures of a folder and its sub-folders; unreadable files are skipped and counted.
+
+    Args:
+        path: the folder.
+        loop: begin again at the end.
+
+    Attributes:
+        unreadable: files that are no pictures.
+    """
+
+    def __init__(self, path: str, loop: bool = False) -> None:
+        self._path, self._loop = Path(path), loop
+        self._files: Iterator[Path] | None = None
+        self.unreadable = 0
+
+    def read(self) -> Pixels | None:
+        """See `Source.read`."""
+        if self._files is None:
+            self._files = self._walk()
+        for file in self._files:
+            try:
+                return read_image(str(file))
+            except DataError:
+                self.unreadable += 1
+        return None
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._files = None
+
+    def _walk(self) -> Iterator[Path]:
+        if not self._path.is_dir():
+            raise SourceError(f"{self._path}: not a folder")
+        files = sorted(p for p in self._path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not files:
+            raise SourceError(f"{self._path}: no pictures in it; expected {', '.join(sorted(SUFFIXES))}")
+        while True:
+            unreadable_before = self.unreadable
+            yield from files
+            if not self._loop:
+                return
+            if self.unreadable - unreadable_before == len(files):
+                raise SourceError(f"{self._path}: none of its {len(files)} pictures can be read")

@@ -1,0 +1,96 @@
+"""The thread between a source and the loop: paces, stamps, and keeps the newest frame only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from edge_runtime.sources.base import Frame, Source
+from split_core.errors import SourceError
+
+
+class NewestFrame:
+    """A slot for one frame.  Putting a second one drops the first and counts it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frame: Frame | None = None
+        self.offered = 0
+        self.dropped = 0
+
+    @property
+    def empty(self) -> bool:
+        """Is there nothing to take?"""
+        return self._frame is None
+
+    def put(self, frame: Frame) -> None:
+        """Offer a frame; the one that was not taken is gone."""
+        with self._lock:
+            self.offered += 1
+            self.dropped += self._frame is not None
+            self._frame = frame
+
+    def take(self) -> Frame | None:
+        """The newest frame that was not taken yet, or None."""
+        with self._lock:
+            frame, self._frame = self._frame, None
+            return frame
+
+
+class Feed:
+    """Reads a source in a thread of its own, into a `NewestFrame`.
+
+    Args:
+        source: read by the thread alone.
+        fps: frames per second at most; 0 for as fast as the source gives them.
+        limit: stop after so many frames; 0 for no limit.
+        clock: monotonic seconds.
+        wake: called after every frame and at the end.
+    """
+
+    def __init__(
+        self, source: Source, *, fps: float, limit: int, clock: Callable[[], float], wake: Callable[[], None]
+    ) -> None:
+        self.slot = NewestFrame()
+        self.error: SourceError | None = None
+        self._source, self._limit, self._clock, self._wake = source, limit, clock, wake
+        self._period_s = 1.0 / fps if fps else 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
+
+    @property
+    def ended(self) -> bool:
+        """Will no further frame come?"""
+        return not self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Read no further frame; returns when the thread is done, or a second later if the source hangs."""
+        self._stopping.set()
+        self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        try:
+            self._read_all()
+        except SourceError as error:
+            self.error = error
+        finally:
+            self._source.close()
+            self._wake()
+
+    def _read_all(self) -> None:
+        due_at_s, seq = self._clock(), 0
+        while not self._stopping.is_set() and (not self._limit or seq < self._limit):
+            pixels = self._source.read()
+            if pixels is None:
+                return
+            # Event.wait is the pacing sleep: `stop` ends it at once.
+            if self._stopping.wait(max(0.0, due_at_s - self._clock())):
+                return
+            self.slot.put(Frame(seq, self._clock(), pixels))
+            self._wake()
+            seq += 1
+            due_at_s = max(due_at_s + self._period_s, self._clock() - self._period_s)

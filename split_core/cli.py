@@ -1,0 +1,111 @@
+"""`offramp`: a table of commands that are imported on use, so that `--help` costs nothing.
+
+The one place besides the worker's engine that may catch everything: `main` turns `SplitError` into one
+line and an exit code.  A bug of ours keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from split_core.errors import SplitError
+from split_core.registry import resolve, suggestion
+
+
+class Command(NamedTuple):
+    """Where a command lives, which extra it needs, and what `offramp --help` says of it."""
+
+    location: str
+    extra: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command(
+        "split_core.demo.cli:demo", "partition,report", "Run the whole main job on embedded data, with a report."
+    ),
+    "doctor": Command("edge_runtime.cli:doctor", "", "Look whether this machine is fit to run, and say what to do."),
+    "partition": Command("partitioner.cli:partition", "partition", "Cut a network into a certified bundle."),
+    "verify": Command("partitioner.cli:verify", "partition", "Certify a bundle again, on this machine."),
+    "calibrate": Command("partitioner.cli:calibrate", "partition", "Make a policy file from labelled samples."),
+    "trace": Command("partitioner.cli:trace", "partition", "Record what every exit says about labelled samples."),
+    "profile": Command("edge_runtime.cli:profile", "", "Measure what a bundle costs on this device."),
+    "keys": Command("split_core.commands:keys", "", "Make a pair of CURVE keys."),
+    "cloud": Command("cloud_runtime.cli:cloud", "", "Run an offload worker."),
+    "edge": Command("edge_runtime.cli:edge", "", "Run a camera."),
+    "link": Command("split_core.commands:link", "", "Put a slow link between a camera and a worker."),
+    "replay": Command("bandits.cli:replay_command", "", "Play policies over a trace, with the trivial ones beside."),
+    "policy": Command("split_core.commands:policy_command", "", "Show, compare or change a policy file."),
+    "report": Command("bandits.report.cli:report", "report", "Draw the report of a run as one HTML file."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code of `split_core.errors`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("--help", "-h"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"offramp {version('offramp')}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        print(f"offramp: no command {name!r}{suggestion(name, list(COMMANDS))}; see 'offramp --help'", file=sys.stderr)
+        return 2
+    try:
+        return run(name, rest)
+    except SplitError as error:
+        print(f"offramp {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(name: str, arguments: list[str]) -> int:
+    """Import one command and run it.
+
+    Raises:
+        SplitError: whatever the command has to say in one line.
+    """
+    command = COMMANDS[name]
+    function: Any = resolve(command.location, f"offramp {name}", command.extra)
+    import typer
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name)(function)
+    code = typer.main.get_command(app).main(args=arguments, prog_name=f"offramp {name}", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def overview() -> str:
+    """What `offramp --help` prints."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: offramp COMMAND [OPTIONS]",
+            "",
+            "Edge-cloud split computing: cut a network, answer early on the device, ship the rest.",
+            "",
+            *lines,
+            "",
+            "'offramp COMMAND --help' tells more.  Exit codes: 0 done, 1 a bug, 2 wrong use, 3 a file, "
+            "4 a missing library, 5 the link, 6 a source.",
+        ]
+    )
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()
