@@ -1,0 +1,249 @@
+"""Traces to a policy file: temperatures, reliability maps, thresholds, and the evidence for them.
+
+What is printed and written as evidence comes from a half of the samples that was not fitted on; what
+is shipped is then fitted on all of them, by the same recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandits.build import parameter_names
+from partitioner.calibrate.codecs import CodecTable
+from partitioner.calibrate.reliability import calibration_error, fit_map
+from partitioner.calibrate.temperature import fit_temperature
+from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
+from split_core.criteria import CRITERIA
+from split_core.errors import DataError, TraceError
+from split_core.objective import Objective
+from split_core.policy import BanditSection, CodecSection, Evidence, ExitSection, ObjectiveSection, PolicyFile
+from split_core.readings import Criterion, ExitCalibration, Reader, softmax
+from split_core.tensors import Array, FloatArray
+from split_core.traces import Traces
+
+WORTH = 0.001   # of calibration error: below, a better figure is noise
+FEWEST = 40   # samples: below, a half has too few for 15 bins to mean anything
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the operator asks for.
+
+    Attributes:
+        criterion: name in `split_core.criteria.CRITERIA`.
+        objective: what costs what.
+        ship: "any" or "hidden".
+        bandit: name in `bandits.POLICIES`.
+        target: agreement with the full network that a certified threshold promises.
+        risk: chance, per exit, that the promise is false.
+    """
+
+    criterion: str = "max_prob"
+    objective: Objective = Objective()   # noqa: RUF009  (frozen)
+    ship: str = "any"
+    bandit: str = "grid"
+    target: float = 0.98
+    risk: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a fit on one half does on the other, for one exit.
+
+    Attributes:
+        ece_before, ece_after: expected calibration error of the raw and of the calibrated confidence.
+        certified: threshold that the first half promises; None when it promises none.
+        agreement: share of answers above it, on the other half, that agree with the full network; NaN
+            when there are none.
+        answered: share of the other half that is above it.
+    """
+
+    ece_before: float
+    ece_after: float
+    certified: float | None
+    agreement: float
+    answered: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A policy file, and what its recipe did on held-out samples, per exit."""
+
+    policy: PolicyFile
+    held_out: tuple[HeldOut, ...]
+
+
+def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTable, seed: int) -> Fit:
+    """Calibrate every exit and write down what it stands on.
+
+    Args:
+        traces: with logits and labels.
+        wishes: what the operator asks for.
+        codecs: chosen from `table`.
+        table: measured codecs.
+        seed: of the split into halves.
+
+    Raises:
+        TraceError: no logits.
+        DataError: too few samples to fit on one half and test on the other.
+        ConfigError: no such criterion or bandit.
+    """
+    _check(traces)
+    criterion: Criterion = CRITERIA.load(wishes.criterion)
+    order = np.random.default_rng(seed).permutation(traces.samples)
+    half = traces.samples // 2
+    held_out = _held_out(traces.rows(order[:half]), traces.rows(order[half:]), criterion, wishes)
+    calibrations = calibrate(traces, criterion)
+    read = traces.read_with(Reader(calibrations, criterion))
+    accuracy = read.correct.mean(axis=0)
+    policy = PolicyFile(
+        bundle_id=traces.bundle_id,
+        criterion=wishes.criterion,
+        exits=tuple(
+            _section(calibration, float(accuracy[k]), held_out[k], _promise(read, k, wishes))
+            for k, calibration in enumerate(calibrations)
+        ),
+        bandit=_bandit(wishes.bandit, read.confidence),
+        objective=ObjectiveSection(
+            ms=wishes.objective.ms, kb=wishes.objective.kb, cloud_ms=wishes.objective.cloud_ms,
+            joule=wishes.objective.joule, mu=wishes.objective.mu,
+        ),
+        ship="hidden" if wishes.ship == "hidden" else "any",
+        codecs=codecs,
+        evidence=Evidence(
+            samples=traces.samples, data_sha256=traces.digest(), target=wishes.target, risk=wishes.risk,
+            made_with="offramp calibrate: fitted on all samples; ece on a half that was not fitted on",
+            codec_samples=table.samples, codecs=table.rows,
+        ),
+    )
+    return Fit(policy, held_out)
+
+
+def calibrate(traces: Traces, criterion: Criterion) -> list[ExitCalibration]:
+    """One calibration per exit, each fitted on all samples of `traces`."""
+    return [
+        calibrate_exit(traces.logits[:, k], traces.labels, traces.prediction[:, k] == traces.labels, criterion)
+        for k in range(traces.exits)
+    ]
+
+
+def calibrate_exit(
+    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
+) -> ExitCalibration:
+    """The best of: as it is, with a temperature, with temperature and reliability map.
+
+    Each is fitted on every second sample and judged on the others, both ways round; a richer form must
+    have a calibration error there that is smaller by `WORTH`, or it is not used.
+
+    Args:
+        logits: (N, C) of one exit; rows that are not finite are left out.
+        labels: (N,).
+        correct: (N,).
+        criterion: probabilities to score.
+    """
+    finite = np.isfinite(logits).all(axis=1)
+    logits, labels, correct = logits[finite], labels[finite], correct[finite]
+    if not len(labels):
+        return ExitCalibration()
+    halves = (np.arange(len(labels)) % 2 == 0, np.arange(len(labels)) % 2 == 1)
+    errors = np.zeros(len(_FORMS))
+    for here, there in (halves, halves[::-1]):
+        for place, form in enumerate(_FORMS):
+            fitted = form(logits[here], labels[here], correct[here], criterion)
+            errors[place] += calibration_error(_confidence(logits[there], fitted, criterion), correct[there]) / 2
+    return _FORMS[int((errors + WORTH * np.arange(len(_FORMS))).argmin())](logits, labels, correct, criterion)
+
+
+def _as_it_is(
+    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
+) -> ExitCalibration:
+    return ExitCalibration()
+
+
+def _with_temperature(
+    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
+) -> ExitCalibration:
+    return ExitCalibration(round(fit_temperature(logits, labels), 4))
+
+
+def _with_map(
+    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
+) -> ExitCalibration:
+    cooled = _with_temperature(logits, labels, correct, criterion)
+    scores, accuracies = fit_map(_confidence(logits, cooled, criterion), correct)
+    return ExitCalibration(cooled.temperature, scores, accuracies)
+
+
+_FORMS = (_as_it_is, _with_temperature, _with_map)
+
+
+def _confidence(logits: Array, calibration: ExitCalibration, criterion: Criterion) -> FloatArray:
+    """(N,) what a `Reader` with this calibration gives for (N, C) finite logits."""
+    probabilities = softmax(logits, calibration.temperature)
+    scores = np.clip([criterion(row) for row in probabilities], 0.0, 1.0)
+    if not calibration.scores:
+        return scores
+    mapped: FloatArray = np.interp(scores, calibration.scores, calibration.accuracies)
+    return mapped
+
+
+def _check(traces: Traces) -> None:
+    if not traces.logits.size:
+        raise TraceError("this trace kept no logits; record it again with 'offramp trace'")
+    if traces.samples < FEWEST:
+        raise DataError(f"{traces.samples} samples are too few to calibrate on; give at least {FEWEST}, better 1000")
+
+
+def _held_out(fitted: Traces, tested: Traces, criterion: Criterion, wishes: Wishes) -> tuple[HeldOut, ...]:
+    calibrations = calibrate(fitted, criterion)
+    here, there = (part.read_with(Reader(calibrations, criterion)) for part in (fitted, tested))
+    raw = tested.read_with(Reader([ExitCalibration()] * tested.exits, criterion))
+    return tuple(_held_out_exit(here, there, raw, k, wishes) for k in range(tested.exits))
+
+
+def _held_out_exit(here: Traces, there: Traces, raw: Traces, k: int, wishes: Wishes) -> HeldOut:
+    threshold = _promise(here, k, wishes)
+    answered = there.confidence[:, k] >= (2.0 if threshold is None else threshold)
+    return HeldOut(
+        ece_before=calibration_error(raw.confidence[:, k], raw.correct[:, k]),
+        ece_after=calibration_error(there.confidence[:, k], there.correct[:, k]),
+        certified=threshold,
+        agreement=float(there.agrees[answered, k].mean()) if answered.any() else float("nan"),
+        answered=float(answered.mean()),
+    )
+
+
+def _promise(read: Traces, k: int, wishes: Wishes) -> float | None:
+    """The certified threshold of one exit.
+
+    The samples are those that the maps were fitted on.  A map has a dozen knots, so this spoils the bound
+    little; the held-out agreement in the report shows how little.
+    """
+    return certified_threshold(read.confidence[:, k], read.agrees[:, k], target=wishes.target, risk=wishes.risk)
+
+
+def _section(
+    calibration: ExitCalibration, accuracy: float, held_out: HeldOut, certified: float | None
+) -> ExitSection:
+    return ExitSection(
+        temperature=calibration.temperature,
+        scores=_rounded(calibration.scores),
+        accuracies=_rounded(calibration.accuracies),
+        accuracy=round(accuracy, 6),
+        ece_before=round(held_out.ece_before, 6),
+        ece_after=round(held_out.ece_after, 6),
+        certified=certified,
+    )
+
+
+def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(value, 6) for value in values)
+
+
+def _bandit(name: str, confidence: FloatArray) -> BanditSection:
+    """The bandit, with thresholds from the data when it takes a list of them."""
+    params = {"thresholds": list(threshold_grid(confidence))} if "thresholds" in parameter_names(name) else {}
+    return BanditSection(name=name, params=params)

@@ -1,0 +1,175 @@
+"""Labelled samples: an `.npz` file, or a folder per class."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from split_core.bundle import Manifest
+from split_core.errors import ConfigError, DataError
+from split_core.files import sha256_of
+from split_core.preprocess import Preprocess, read_image
+from split_core.registry import suggestion
+from split_core.tensors import Array, TensorSpec
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N labelled samples that fit a network.
+
+    Attributes:
+        items: canonical images (N, H, W, C) uint8; or, without `preprocess`, input tensors (N, ...).
+        labels: (N,) int64, indices of the manifest's labels.
+        preprocess: how an image becomes an input.
+    """
+
+    items: Array
+    labels: NDArray[np.int64]
+    preprocess: Preprocess | None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def inputs(self, rows: slice) -> list[Array]:
+        """The tensors of cut 0 for some samples."""
+        chosen = self.items[rows]
+        return [chosen if self.preprocess is None else self.preprocess.tensor(chosen)]
+
+    def first(self, count: int) -> Samples:
+        """At most `count` samples from the start."""
+        return Samples(self.items[:count], self.labels[:count], self.preprocess)
+
+
+def read_samples(path: Path, manifest: Manifest, take: slice) -> Samples:
+    """Labelled samples for the network of `manifest`.
+
+    Args:
+        path: an `.npz` with `images` (N, H, W) or (N, H, W, 1 or 3) uint8 and `labels` (N,) integers (for
+            a network without preprocessing: `inputs` instead of `images`); or a folder with one folder
+            of image files per class, named as the manifest's labels.
+        manifest: says what an input looks like, and names the labels.
+        take: which of them, in the file's order; in a folder the order is mixed, and always the same.
+
+    Raises:
+        DataError: not there, damaged, or not samples of this network.
+    """
+    if len(manifest.cuts[0].tensors) != 1:
+        raise DataError(f"the network takes {len(manifest.cuts[0].tensors)} inputs; samples can feed one only")
+    if path.is_dir():
+        return _from_folder(path, manifest, take)
+    return _from_npz(path, manifest, take)
+
+
+def take_from_text(text: str) -> slice:
+    """`"0:5000"`, `":5000"`, `"5000:"` or `""` (all) as a slice.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    start, colon, stop = text.partition(":")
+    if not text:
+        return slice(0, None)
+    if not colon or not all(part.isascii() and (part.isdigit() or not part) for part in (start, stop)):
+        raise ConfigError(f"--take {text!r}: expected first:end, for example 0:5000 for the first 5000 samples")
+    taken = slice(int(start or 0), int(stop) if stop else None)
+    if taken.stop is not None and taken.stop <= taken.start:
+        raise ConfigError(f"--take {text!r}: takes no samples; the end must be greater than the first")
+    return taken
+
+
+def _from_npz(path: Path, manifest: Manifest, take: slice) -> Samples:
+    key = "images" if manifest.preprocess is not None else "inputs"
+    arrays = _arrays(path, (key, "labels"))
+    items, labels = arrays[key], _checked_labels(path, arrays["labels"], manifest)
+    if len(items.shape) == 0 or len(items) != len(labels):
+        raise DataError(f"{path}: {key} has shape {items.shape}, labels {labels.shape}; expected as many of both")
+    chosen = _taken(path, len(labels), take)
+    items, labels = items[chosen], labels[chosen]
+    if manifest.preprocess is not None:
+        return Samples(_canonical(path, items, manifest.preprocess), labels, manifest.preprocess)
+    return Samples(_fitting(path, items, manifest.cuts[0].tensors[0].spec), labels, None)
+
+
+def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
+    """The named arrays of an `.npz`; nothing is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path}: a single array; expected an .npz with {' and '.join(keys)}")
+            absent = [key for key in keys if key not in file.files]
+            if absent:
+                raise DataError(f"{path}: no array named {absent[0]!r}, there are: {', '.join(file.files) or 'none'}")
+            return {key: file[key] for key in keys}
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file or folder") from error
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a readable .npz ({' '.join(str(error).split())})") from error
+
+
+def _checked_labels(path: Path, labels: Array, manifest: Manifest) -> NDArray[np.int64]:
+    classes = len(manifest.labels)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1 or not len(labels):
+        raise DataError(f"{path}: labels must be (N,) integers with N > 0, got {labels.dtype} {labels.shape}")
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise DataError(f"{path}: labels must be 0..{classes - 1}, got {labels.min()}..{labels.max()}")
+    return labels.astype(np.int64)
+
+
+def _taken(path: Path, count: int, take: slice) -> slice:
+    wanted = take.start + 1 if take.stop is None else take.stop
+    if wanted > count:
+        raise DataError(f"{path}: holds {count} samples, --take asks for number {wanted}")
+    return take
+
+
+def _canonical(path: Path, images: Array, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Images of one size as canonical ones."""
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        raise DataError(
+            f"{path}: images must be uint8 (N, H, W) or (N, H, W, 1 or 3), got {images.dtype} {images.shape}"
+        )
+    if images.shape[1:] == preprocess.image_shape:
+        return images
+    return np.stack([preprocess.canonical(image) for image in images])
+
+
+def _fitting(path: Path, items: Array, spec: TensorSpec) -> Array:
+    if wrong := spec.mismatch(items):
+        raise DataError(f"{path}: {wrong}")
+    return items
+
+
+def _from_folder(path: Path, manifest: Manifest, take: slice) -> Samples:
+    preprocess = manifest.preprocess
+    if preprocess is None:
+        raise DataError(f"{path}: a folder of images, but the network takes no images; give an .npz with inputs")
+    # Mixed, so that any range holds every class; by name, so that it is the same range everywhere.
+    files = sorted(_image_files(path, manifest.labels), key=lambda file: _mixed(path, file))
+    chosen = files[_taken(path, len(files), take)]
+    labels = np.array([manifest.labels.index(file.parent.name) for file in chosen], np.int64)
+    return Samples(np.stack([preprocess.canonical(read_image(str(file))) for file in chosen]), labels, preprocess)
+
+
+def _mixed(root: Path, file: Path) -> str:
+    return sha256_of(file.relative_to(root).as_posix().encode())
+
+
+def _image_files(path: Path, labels: tuple[str, ...]) -> list[Path]:
+    folders = sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+    for folder in folders:
+        if folder.name not in labels:
+            near = suggestion(folder.name, list(labels))
+            raise DataError(f"{folder}: no class is named {folder.name!r}{near}; there are: {', '.join(labels)}")
+    files = [file for folder in folders for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+    if not files:
+        raise DataError(f"{path}: no images; expected one folder per class ({', '.join(labels)}) with image files")
+    return files
