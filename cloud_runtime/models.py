@@ -1,0 +1,185 @@
+"""Bundles, loaded: which tensors may enter where, how they are decoded, and one segment at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from split_core import bundle
+from split_core.backends.base import Backend, Session
+from split_core.bundle import MANIFEST, Bundle, Manifest
+from split_core.codecs import CODECS
+from split_core.codecs.base import Codec
+from split_core.errors import BundleError, ConfigError, MissingExtra, WireError
+from split_core.tensors import Array, TensorSpec
+from split_core.wire import Offload
+
+REHEARSALS = 3  # the first run allocates; the fastest of three is what a request will see
+
+
+class Model:
+    """Segments 1..K of one bundle.  Heads stay on the devices: a worker has the final exit.
+
+    Args:
+        manifest: what it is.
+        sessions: segments 1..K, once per engine; the same objects where the backend shares sessions.
+        codecs: all that may be asked for, by name.
+    """
+
+    def __init__(
+        self, manifest: Manifest, sessions: Sequence[Sequence[Session]], codecs: Mapping[str, Codec]
+    ) -> None:
+        self.id, self.name, self.exits = manifest.id, manifest.name, manifest.exits
+        self.classes = len(manifest.labels)
+        self._preprocess = manifest.preprocess
+        self._cuts = tuple(tuple(tensor.spec for tensor in cut.tensors) for cut in manifest.cuts)
+        self._sessions, self._codecs = sessions, codecs
+        self._entries = (self._image_specs() or self._cuts[0], *self._cuts[1:])
+
+    def _image_specs(self) -> tuple[TensorSpec, ...] | None:
+        """What cut 0 carries on the wire: the canonical image, when there is one."""
+        return (TensorSpec("image", "uint8", self._preprocess.image_shape),) if self._preprocess else None
+
+    def joins(self, segment: int) -> bool:
+        """May several requests run `segment` together?  Not when one of its inputs has no batch axis."""
+        return all(spec.shape and spec.shape[0] is None for spec in self._cuts[segment - 1])
+
+    def rows_of(self, offload: Offload) -> int:
+        """How many samples a request carries; nothing is decoded for this.
+
+        Raises:
+            WireError: the request does not fit this bundle: cut, codec, or a tensor's dtype or shape.
+        """
+        if not 0 <= offload.cut < self.exits:
+            raise WireError(f"cut {offload.cut} is none of 0..{self.exits - 1} of bundle {self.id[:12]}")
+        specs = self._entries[offload.cut]
+        self._check_codec(offload)
+        if len(offload.tensors) != len(specs):
+            raise WireError(f"cut {offload.cut} carries {len(specs)} tensors, got {len(offload.tensors)}")
+        for spec, tensor in zip(specs, offload.tensors, strict=True):
+            wrong = spec.mismatch_of(tensor.dtype, tensor.shape)
+            if wrong:
+                raise WireError(f"cut {offload.cut}: {wrong}")
+        return self._common_rows(offload, specs)
+
+    def _check_codec(self, offload: Offload) -> None:
+        codec = self._codecs.get(offload.codec)
+        if codec is None:
+            raise WireError(f"no codec named {offload.codec[:40]!r} here; there are: {', '.join(self._codecs)}")
+        wanted = "input" if offload.cut == 0 and self._preprocess else "hidden"
+        if codec.kind != wanted:
+            raise WireError(f"cut {offload.cut} takes {wanted} codecs, {offload.codec!r} is one for {codec.kind}")
+
+    def _common_rows(self, offload: Offload, specs: Sequence[TensorSpec]) -> int:
+        rows = {t.shape[0] for s, t in zip(specs, offload.tensors, strict=True) if s.shape and s.shape[0] is None}
+        if len(rows) > 1:
+            raise WireError(f"cut {offload.cut}: the tensors have {sorted(rows)} rows; expected the same number")
+        return rows.pop() if rows else 1
+
+    def decode(self, offload: Offload) -> tuple[Array, ...]:
+        """The input of segment `offload.cut + 1`, from a request that passed `rows_of`.
+
+        Raises:
+            CodecError: the payload is not what its header says.
+        """
+        codec = self._codecs[offload.codec]
+        tensors = tuple(codec.decode(tensor) for tensor in offload.tensors)
+        if offload.cut == 0 and self._preprocess:
+            return (self._preprocess.tensor(tensors[0]),)
+        return tensors
+
+    def run(self, segment: int, tensors: Sequence[Array], engine: int) -> list[Array]:
+        """Run segment 1..K on a batch with the sessions of `engine`.
+
+        Raises:
+            BackendError: the engine refuses.
+        """
+        return self._sessions[engine][segment - 1].run(tensors)
+
+    def rehearse(self, clock: Callable[[], float]) -> list[float]:
+        """Run every session on zeros and check what comes out.
+
+        Returns:
+            Seconds that segments 1..K take for one row, the fastest of a few runs.
+
+        Raises:
+            BundleError: a segment makes something else than the manifest says.
+            BackendError: a segment cannot run.
+        """
+        fastest = [float("inf")] * self.exits
+        for engine in range(len(self._sessions)):
+            for _ in range(REHEARSALS):
+                fastest = [min(pair) for pair in zip(fastest, self._rehearse_once(engine, clock), strict=True)]
+        return fastest
+
+    def _rehearse_once(self, engine: int, clock: Callable[[], float]) -> list[float]:
+        tensors = [np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in self._cuts[0]]
+        seconds = []
+        for segment in range(1, self.exits + 1):
+            started_s = clock()
+            tensors = self.run(segment, tensors, engine)
+            seconds.append(clock() - started_s)
+            self._check_outputs(segment, tensors)
+        return seconds
+
+    def _check_outputs(self, segment: int, outputs: Sequence[Array]) -> None:
+        final = (TensorSpec("logits", "float32", (None, self.classes)),)
+        specs = final if segment == self.exits else self._cuts[segment]
+        for spec, output in zip(specs, outputs, strict=False):
+            wrong = spec.mismatch(output)
+            if wrong:
+                raise BundleError(f"bundle {self.id[:12]}: segment {segment} makes something else; {wrong}")
+
+
+def known_codecs() -> dict[str, Codec]:
+    """All codecs of the registry whose libraries are installed."""
+    codecs: dict[str, Codec] = {}
+    for name in CODECS:
+        with suppress(MissingExtra):
+            codecs[name] = CODECS.load(name)()
+    return codecs
+
+
+def bundle_folders(paths: Iterable[Path]) -> list[Path]:
+    """The bundles in these folders: each is one, or holds `<name>/<version>/` of several.
+
+    Raises:
+        ConfigError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        here = [path] if (path / MANIFEST).is_file() else sorted(p.parent for p in path.glob(f"*/*/{MANIFEST}"))
+        if not here:
+            raise ConfigError(
+                f"bundles: {path} is no bundle and holds none; expected {MANIFEST} in it or in <name>/<version>/"
+            )
+        found += here
+    return found
+
+
+def load_model(folder: Path, backend: Backend, *, threads: int, engines: int) -> Model:
+    """Verify and load one bundle.
+
+    Raises:
+        BundleError: it is damaged or not certified.
+        BackendError: the backend cannot load a segment.
+    """
+    loaded = bundle.load(folder)
+    copies = [_sessions(loaded, backend, threads) for _ in range(1 if backend.shares_sessions else engines)]
+    return Model(loaded.manifest, copies * (engines // len(copies)), known_codecs())
+
+
+def _sessions(loaded: Bundle, backend: Backend, threads: int) -> list[Session]:
+    sessions = []
+    for piece in loaded.manifest.segments:
+        session = backend.load(loaded.content(piece), threads=threads)
+        if tuple(session.inputs) != piece.inputs or tuple(session.outputs) != piece.outputs:
+            raise BundleError(
+                f"{loaded.root / piece.file}: takes {session.inputs} and makes {session.outputs}, manifest says "
+                f"{piece.inputs} and {piece.outputs}; partition the network again"
+            )
+        sessions.append(session)
+    return sessions
