@@ -25,6 +25,7 @@ MAX_TENSORS = 8
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 64 * 1024 * 1024  # decoded; 30 times a 1080p float32 hidden state at stride 8
 MAX_TEXT = 400
+MAX_COUNT = 2**62
 
 Frame = bytes | memoryview
 
@@ -144,6 +145,21 @@ def decode(frames: Sequence[Frame]) -> Message:
     return unpack(_Fields(header[2:]), frames[1:])
 
 
+def refusal_of(frames: Sequence[Frame], error: WireError) -> Refusal:
+    """What to answer to frames that `decode` refused with `error`.
+
+    Carries the request's id where it can still be read, so that the device need not wait for its deadline.
+    """
+    try:
+        header = msgpack.unpackb(frames[0]) if len(frames) > 0 and len(frames[0]) <= MAX_HEADER_BYTES else None
+    except (ValueError, msgpack.UnpackException):
+        header = None
+    fields = header if type(header) is list else []
+    code = "version" if len(fields) >= 2 and fields[0] != VERSION else "malformed"
+    readable = len(fields) >= 3 and type(fields[2]) is int and 0 <= fields[2] <= MAX_COUNT
+    return Refusal(fields[2] if readable else 0, code, str(error)[:MAX_TEXT], 0.0)
+
+
 class _Fields:
     """Takes typed values off a header's list, in order."""
 
@@ -160,7 +176,7 @@ class _Fields:
             raise WireError(f"field {name!r} must be {kind.__name__}, got {type(value).__name__}")
         return value
 
-    def count(self, name: str, largest: int = 2**62) -> int:
+    def count(self, name: str, largest: int = MAX_COUNT) -> int:
         value = self._take(int, name)
         if not 0 <= value <= largest:
             raise WireError(f"field {name!r} must be in 0..{largest}, got {value}")
@@ -225,8 +241,8 @@ def _unpack_welcome(fields: _Fields, frames: Sequence[Frame]) -> Welcome:
 
 
 def _pack_offload(message: Offload) -> tuple[list[Any], list[Frame]]:
-    tensors = [[t.dtype, list(t.shape), list(t.params)] for t in message.tensors]
-    header = [message.request_id, message.bundle_id, message.cut, message.codec, message.deadline_ms, tensors]
+    tensors = [[t.dtype, list(t.shape), [float(param) for param in t.params]] for t in message.tensors]
+    header = [message.request_id, message.bundle_id, message.cut, message.codec, float(message.deadline_ms), tensors]
     return header, [t.data for t in message.tensors]
 
 
@@ -256,7 +272,7 @@ def _unpack_tensor(fields: _Fields, frame: Frame) -> Encoded:
 
 
 def _pack_verdict(message: Verdict) -> tuple[list[Any], list[Frame]]:
-    return [message.request_id, message.exit, message.queue_ms, message.cloud_ms], [message.logits]
+    return [message.request_id, message.exit, float(message.queue_ms), float(message.cloud_ms)], [message.logits]
 
 
 def _unpack_verdict(fields: _Fields, frames: Sequence[Frame]) -> Verdict:
@@ -269,7 +285,7 @@ def _unpack_verdict(fields: _Fields, frames: Sequence[Frame]) -> Verdict:
 
 
 def _pack_refusal(message: Refusal) -> tuple[list[Any], list[Frame]]:
-    return [message.request_id, message.code, message.reason[:MAX_TEXT], message.retry_after_ms], []
+    return [message.request_id, message.code, message.reason[:MAX_TEXT], float(message.retry_after_ms)], []
 
 
 def _unpack_refusal(fields: _Fields, frames: Sequence[Frame]) -> Refusal:

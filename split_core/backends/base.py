@@ -29,10 +29,16 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """Loads pieces."""
+    """Loads pieces.
+
+    Attributes:
+        name, version: of the engine.
+        shares_sessions: may several threads run one session at once?
+    """
 
     name: str
     version: str
+    shares_sessions: bool
 
     def load(self, model: bytes, *, threads: int) -> Session:
         """A session for the ONNX bytes of one piece.

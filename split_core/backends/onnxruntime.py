@@ -37,6 +37,7 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
     version: str = onnxruntime.__version__
+    shares_sessions = True
 
     def __init__(self, optimisation: str = "all", providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
         if optimisation not in OPTIMISATION:
