@@ -7,6 +7,7 @@ a peer that froze; `LINGER=0` lets a process end.
 from __future__ import annotations
 
 import math
+import re
 import socket
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ from split_core.wire import MAX_HEADER_BYTES, MAX_TENSOR_BYTES
 DEVICE_QUEUE, WORKER_QUEUE = 16, 256  # messages per peer
 HEARTBEAT_MS, SILENCE_MS = 250, 1000
 RECONNECT_MS, RECONNECT_MAX_MS, HANDSHAKE_MS = 50, 250, 1000
+MAPPED_IPV4 = re.compile(r"\[::ffff:([0-9.]+)\]")
 
 
 class ZmqTransport:
@@ -148,7 +150,8 @@ class ZmqListener(_End):
             raise LinkError(
                 f"{address}: cannot listen there ({error}); expected tcp://host:port, port 0 is any"
             ) from error
-        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        # With IPV6 on, libzmq spells an IPv4 address as a mapped one, which other programs do not connect to.
+        self.address = MAPPED_IPV4.sub(r"\1", self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
     def _guard(self, curve: Curve) -> None:
         self._socket.curve_server = True
