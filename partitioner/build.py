@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,8 +13,8 @@ from partitioner.importers import IMPORTERS
 from partitioner.network import Network
 from partitioner.verify import TOLERANCE, summary, verify
 from split_core import bundle
-from split_core.bundle import Cut, Manifest, Piece, Spec
-from split_core.config import first_error
+from split_core.bundle import Bundle, Cut, Manifest, Piece, Spec
+from split_core.config import Section, first_error
 from split_core.errors import CertificateError, ConfigError, ModelError
 from split_core.files import sha256_of
 from split_core.preprocess import Preprocess
@@ -64,11 +65,8 @@ def partition(
     certificate = verify(
         network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance
     )
-    if not certificate["passed"]:
-        found = "; ".join(summary(certificate))
-        raise CertificateError(f"{model_path}: the pieces are not the whole network, nothing was written; {found}")
-    contents = {part.file: part.model for part in (*parts.segments, *parts.heads)}
-    return bundle.write(out, manifest, contents, certificate)
+    _require(certificate, model_path)
+    return bundle.write(out, manifest, parts.contents(), certificate)
 
 
 def read_network(path: Path) -> Network:
@@ -81,6 +79,72 @@ def read_network(path: Path) -> Network:
         raise ModelError(f"{path}: expected a model file ending in {', '.join(IMPORTERS)}")
     network: Network = IMPORTERS.load(path.suffix)(path)
     return network
+
+
+def certify(
+    root: Path,
+    model_path: Path,
+    *,
+    seed: int,
+    clock: Callable[[], float],
+    samples: Sequence[Array] = (),
+    tolerance: float = TOLERANCE,
+) -> dict[str, Any]:
+    """Prove a written bundle again, on this machine, and replace its certificate.
+
+    Args:
+        root: the bundle's folder.
+        model_path: the network that it was made from.
+        seed: of the random inputs that the proof uses.
+        clock: seconds since 1970.
+        samples: real inputs to prove on too, see `partitioner.verify.verify`.
+        tolerance: see `partitioner.verify.verify`.
+
+    Returns:
+        The certificate; the bundle keeps its id.
+
+    Raises:
+        BundleError: damaged, or the disk refuses.
+        ModelError: another network than the one that the bundle was made from.
+        CertificateError: the pieces are not the whole here; the bundle is left as it was.
+    """
+    written, network = bundle.load_unproven(root), read_network(model_path)
+    manifest = written.manifest
+    if network.source["sha256"] != manifest.source.get("sha256"):
+        raise ModelError(
+            f"{model_path}: sha256 is {network.source['sha256'][:12]}, the bundle was made from "
+            f"{manifest.source.get('file')} with {manifest.source.get('sha256', 'none')[:12]}; give that file"
+        )
+    parts = _parts_of(written)
+    certificate = verify(network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance)
+    _require(certificate, root)
+    bundle.write_to(root, manifest, parts.contents(), certificate)
+    return certificate
+
+
+def _parts_of(written: Bundle) -> Parts:
+    """The pieces as they are on disk: it is these that are proved, not new ones."""
+    manifest = written.manifest
+    segments, heads = (
+        tuple(Part(piece.file, written.content(piece), piece.inputs, piece.outputs) for piece in pieces)
+        for pieces in (manifest.segments, manifest.heads)
+    )
+    return Parts(tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts), segments, heads)
+
+
+def _require(certificate: dict[str, Any], where: Path) -> None:
+    if not certificate["passed"]:
+        found = "; ".join(summary(certificate))
+        raise CertificateError(f"{where}: the pieces are not the whole network, nothing was written; {found}")
+
+
+class NetworkFile(Section):
+    """What `offramp partition --config` reads: all that an ONNX file does not say about a network."""
+
+    name: str | None = None
+    version: str | None = None
+    labels: tuple[str, ...] | None = None
+    preprocess: Preprocess | None = None
 
 
 def manifest_of(

@@ -33,6 +33,10 @@ class Parts:
     segments: tuple[Part, ...]
     heads: tuple[Part, ...]
 
+    def contents(self) -> dict[str, bytes]:
+        """Bytes of every piece, by file name."""
+        return {part.file: part.model for part in (*self.segments, *self.heads)}
+
 
 def cut(network: Network, cuts: Sequence[Tensors]) -> Parts:
     """Cut `network` at `cuts` 1..K-1, in this order, with exit k's head behind cut k.

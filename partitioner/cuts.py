@@ -6,6 +6,7 @@ ancestors of the final exit count; heads hang off the trunk and never cross.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,60 @@ def find_cuts(network: Network, width: int = WIDTH) -> list[CutPoint]:
         if live and len(live) <= width and not key <= set(network.flow.inputs) and key != {network.final}:
             found.setdefault(key, CutPoint(live, done))
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CutRow:
+    """A cut as people choose it.
+
+    Attributes:
+        tensors: what crosses.
+        row_bytes, u8_bytes: of one sample, raw and at one byte per value; None where no shape is known.
+        weights_before, nodes_before: shares of the trunk's weights (in bytes) and nodes before the cut.
+    """
+
+    tensors: tuple[str, ...]
+    row_bytes: int | None
+    u8_bytes: int | None
+    weights_before: float
+    nodes_before: float
+
+
+def list_cuts(network: Network, width: int = WIDTH) -> list[CutRow]:
+    """All cuts of `find_cuts`, with what each would ship and leave behind."""
+    trunk = network.flow.ancestors([network.final])
+    every = _weight_bytes(network, trunk)
+    rows = []
+    for point in find_cuts(network, width):
+        before = network.flow.ancestors(point.tensors)
+        sizes = [_row_sizes(network, name) for name in point.tensors]
+        known = [size for size in sizes if size is not None]
+        complete = len(known) == len(sizes)
+        rows.append(
+            CutRow(
+                tensors=point.tensors,
+                row_bytes=sum(raw for raw, _ in known) if complete else None,
+                u8_bytes=sum(values for _, values in known) if complete else None,
+                weights_before=_weight_bytes(network, before) / every if every else 0.0,
+                nodes_before=len(before) / len(trunk),
+            )
+        )
+    return rows
+
+
+def _row_sizes(network: Network, name: str) -> tuple[int, int] | None:
+    """Bytes and number of values of one sample; None where the shape is not known."""
+    try:
+        spec = network.spec(name)
+    except ModelError:
+        return None
+    return spec.row_bytes, math.prod(spec.row_shape)
+
+
+def _weight_bytes(network: Network, nodes: set[int]) -> int:
+    """Bytes of the distinct weights that these nodes take."""
+    taken = {name for index in nodes for name in network.flow.taken[index]}
+    return sum(item.ByteSize() for item in network.model.graph.initializer if item.name in taken)
 
 
 def sweep(network: Network, order: Sequence[int]) -> Iterator[tuple[str, ...]]:

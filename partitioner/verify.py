@@ -106,9 +106,9 @@ def verify(
         BackendError: onnxruntime cannot run the network or one of its pieces.
     """
     started = clock()
-    feeds = [*_random_feeds(manifest, seed), *_real_feeds(samples)]
-    contents = {part.file: part.model for part in (*parts.segments, *parts.heads)}
-    levels = {name: _compare(name, network, manifest, contents, feeds) for name in LEVELS}
+    invented = _random_feeds(manifest, seed)
+    feeds = [*invented, *_real_feeds(samples)]
+    levels = {name: _compare(name, network, manifest, parts.contents(), feeds) for name in LEVELS}
     return {
         "format": FORMAT,
         "bundle_id": manifest.id,
@@ -116,7 +116,7 @@ def verify(
         "tolerance": tolerance,
         "seed": seed,
         "batches": list(BATCHES),
-        "random_samples": sum(len(feed[0]) for feed in feeds) - _rows(samples),
+        "random_samples": sum(len(feed[0]) for feed in invented),
         "real_samples": _rows(samples),
         "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(parts.cuts[1:], 1)],
         "exits": [_exit_entry(levels, k, name) for k, name in enumerate(network.exits, 1)],
@@ -227,11 +227,13 @@ def _versions() -> dict[str, str]:
 
 def summary(certificate: dict[str, Any]) -> list[str]:
     """The certificate in words, one line per exit and a verdict."""
-    lines = [_exit_line(entry) for entry in certificate["exits"]]
     verdict = "passed" if certificate["passed"] else "NOT passed"
-    tested = certificate["random_samples"] + certificate["real_samples"]
-    return [*lines, f"certificate {verdict}: {tested} inputs at batch {', '.join(map(str, certificate['batches']))}, "
-            f"tolerance {certificate['tolerance']:g}, {certificate['seconds']:.1f} s"]
+    batches = " and ".join(map(str, certificate["batches"]))
+    return [
+        *(_exit_line(entry) for entry in certificate["exits"]),
+        f"certificate {verdict}: {certificate['random_samples']} random and {certificate['real_samples']} real inputs, "
+        f"batch {batches}, tolerance {certificate['tolerance']:g}, {certificate['seconds']:.1f} s",
+    ]
 
 
 def _exit_line(entry: dict[str, Any]) -> str:

@@ -29,8 +29,12 @@ COMMANDS = {
     "doctor": Command("edge_runtime.cli:doctor", "", "Look whether this machine is fit to run, and say what to do."),
     "partition": Command("partitioner.cli:partition", "partition", "Cut a network into a certified bundle."),
     "verify": Command("partitioner.cli:verify", "partition", "Certify a bundle again, on this machine."),
-    "calibrate": Command("partitioner.cli:calibrate", "partition", "Make a policy file from labelled samples."),
-    "trace": Command("partitioner.cli:trace", "partition", "Record what every exit says about labelled samples."),
+    "calibrate": Command(
+        "partitioner.calibrate.cli:calibrate", "partition", "Make a policy file from labelled samples."
+    ),
+    "trace": Command(
+        "partitioner.calibrate.cli:trace", "partition", "Record what every exit says about labelled samples."
+    ),
     "profile": Command("edge_runtime.cli:profile", "", "Measure what a bundle costs on this device."),
     "keys": Command("split_core.commands:keys", "", "Make a pair of CURVE keys."),
     "cloud": Command("cloud_runtime.cli:cloud", "", "Run an offload worker."),

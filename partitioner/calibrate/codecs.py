@@ -63,8 +63,9 @@ def measure(chain: Chain, samples: Samples, progress: Progress) -> CodecTable:
             tallies[name, cut].labels.append(plain[-1] if labels is None else labels)
         progress(len(plain[-1]))
     full = np.concatenate(plain)
-    found = [_evidence(*place, tally, full, samples.labels) for place, tally in tallies.items() if place[0] not in unfit]
-    return CodecTable(len(samples), float(np.mean(full == samples.labels)), tuple(found))
+    kept = [place for place in places if place[0] not in unfit]
+    found = tuple(_evidence(*place, tallies[place], full, samples.labels) for place in kept)
+    return CodecTable(len(samples), float(np.mean(full == samples.labels)), found)
 
 
 def _places(codecs: dict[str, Codec], samples: Samples, exits: int) -> list[tuple[str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from split_core.tensors import FloatArray
 
@@ -35,7 +35,7 @@ def threshold_grid(confidence: FloatArray, count: int = GRID) -> tuple[float, ..
 
 def lower_bound(successes: int, trials: int, risk: float) -> float:
     """Exact lower confidence bound of a proportion, wrong with probability `risk` (Clopper-Pearson 1934)."""
-    return float(beta.ppf(risk, successes, trials - successes + 1)) if successes > 0 else 0.0
+    return float(betaincinv(successes, trials - successes + 1, risk)) if successes > 0 else 0.0
 
 
 def certified_threshold(
@@ -60,10 +60,10 @@ def certified_threshold(
     Returns:
         The threshold, or None when none can be promised.
     """
-    # Rounded up to what is written, so that a written threshold never lets in a sample that was not counted.
-    quantiles = np.quantile(confidence, np.linspace(0.0, 1.0, steps))
+    # Rounded before they are tested: what is written is what was counted.  0 is "always answer".
+    quantiles = np.round(np.quantile(confidence, np.linspace(0.0, 1.0, steps)), 4).tolist()
     found = None
-    for threshold in sorted({min(1.0, float(np.ceil(q * 1e4) / 1e4)) for q in quantiles}, reverse=True):
+    for threshold in sorted({0.0, *quantiles}, reverse=True):
         answered = confidence >= threshold
         trials = int(answered.sum())
         if lower_bound(trials, trials, risk) < target:

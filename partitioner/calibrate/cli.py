@@ -1,0 +1,229 @@
+"""`offramp calibrate` and `offramp trace`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from partitioner.calibrate import codecs as codec_choice
+from partitioner.calibrate import fit as fitting
+from partitioner.calibrate.codecs import CodecTable
+from partitioner.calibrate.fit import Fit, HeldOut, Wishes
+from partitioner.calibrate.record import Progress as Done
+from partitioner.calibrate.record import chain_from_bundle, raw_reader, record
+from partitioner.chain import Chain
+from partitioner.data import Samples, read_samples, take_from_text
+from split_core import bundle as bundles
+from split_core import config, policy, traces
+from split_core.backends import BACKENDS
+from split_core.bundle import Bundle
+from split_core.objective import Objective
+from split_core.policy import CodecEvidence, CodecSection, ObjectiveSection
+from split_core.readings import Reader
+from split_core.traces import Traces
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
+BundleDir = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")]
+Data = Annotated[Path, typer.Option(help="Labelled samples: an .npz with images and labels, or a folder per class.")]
+Take = Annotated[str, typer.Option(help="Which of them, first:end, for example 0:5000; all unless told.")]
+Threads = Annotated[int, typer.Option(help="Threads per session; 0 takes all cores.", min=0)]
+
+
+def calibrate(
+    bundle_dir: BundleDir,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The policy file to write.")],
+    take: Take = "",
+    trace_out: Annotated[Path | None, typer.Option("--trace", help="Write the calibration trace too, as .npz.")] = None,
+    criterion: Annotated[str, typer.Option(help="Exit criterion.")] = "max_prob",
+    bandit: Annotated[str, typer.Option(help="Who decides at run time.")] = "grid",
+    ship: Annotated[Literal["any", "hidden"], typer.Option(help="hidden: pixels never leave the device.")] = "any",
+    objective: Annotated[Path | None, typer.Option(help="YAML with the weights ms, kb, cloud_ms, joule, mu.")] = None,
+    ms: Annotated[float | None, typer.Option(help="Cost of a millisecond.", min=0)] = None,
+    kb: Annotated[float | None, typer.Option(help="Cost of a kilobyte sent.", min=0)] = None,
+    cloud_ms: Annotated[float | None, typer.Option(help="Cost of a millisecond of cloud.", min=0)] = None,
+    mu: Annotated[float | None, typer.Option(help="Confidence that a unit of cost is worth.", min=0)] = None,
+    target: Annotated[float, typer.Option(help="Agreement that a certified threshold promises.")] = 0.98,
+    risk: Annotated[float, typer.Option(help="Chance, per exit, that the promise is false.")] = 0.1,
+    max_drop: Annotated[float, typer.Option(help="Accuracy that a codec may cost.", min=0, max=1)] = 0.002,
+    codec_samples: Annotated[int, typer.Option(help="Samples that codecs are measured on.", min=1)] = 2000,
+    threads: Threads = 0,
+    seed: Annotated[int, typer.Option(help="Of the split into halves.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a policy file: choose codecs by measurement, fit temperatures and reliability maps, certify thresholds.
+
+    Figures come from a half of the samples that was not fitted on; what is written is then fitted on all.
+    """
+    wishes = Wishes(criterion, _objective(objective, ms, kb, cloud_ms, mu), ship, bandit, target, risk)
+    bundle = bundles.load(bundle_dir)
+    samples, chain = _ready(bundle, data, take, threads)
+    table = _measured(chain, samples.first(codec_samples), silent=as_json)
+    codecs = codec_choice.choose(table, max_drop=max_drop)
+    recorded = _recorded(bundle, chain, samples, codecs, raw_reader(chain.exits, criterion), silent=as_json)
+    result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed)
+    if trace_out:
+        traces.save(recorded.read_with(result.policy.reader()), trace_out)
+    policy.save(result.policy, out)
+    if as_json:
+        print(json.dumps(_facts(result, out)))
+    else:
+        _show(Console(), result, table, out)
+
+
+def trace(
+    bundle_dir: BundleDir,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The .npz to write.")],
+    take: Take = "",
+    policy_file: Annotated[
+        Path | None, typer.Option("--policy", help="Calibrates and names the codecs; else raw confidences.")
+    ] = None,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Record what every exit says about labelled samples, and what every cut would ship."""
+    bundle = bundles.load(bundle_dir)
+    exits = bundle.manifest.exits
+    codecs, reader = CodecSection(), raw_reader(exits)
+    if policy_file:
+        chosen = policy.load(policy_file)
+        chosen.check_bound_to(bundle.id, exits, str(policy_file))
+        codecs, reader = chosen.codecs, chosen.reader()
+    samples, chain = _ready(bundle, data, take, threads)
+    recorded = _recorded(bundle, chain, samples, codecs, reader, silent=as_json)
+    traces.save(recorded, out)
+    if as_json:
+        print(json.dumps({"trace": str(out), "samples": recorded.samples, "bundle_id": bundle.id, **_exits(recorded)}))
+        return
+    console = Console()
+    console.print(trace_table(recorded, codecs))
+    console.print(f"wrote {out}: {recorded.samples} samples")
+
+
+def _ready(bundle: Bundle, data: Path, take: str, threads: int) -> tuple[Samples, Chain]:
+    samples = read_samples(data, bundle.manifest, take_from_text(take))
+    backend = BACKENDS.load("onnxruntime")()
+    return samples, chain_from_bundle(bundle, backend, threads=threads or os.cpu_count() or 1)
+
+
+def _objective(
+    path: Path | None, ms: float | None, kb: float | None, cloud_ms: float | None, mu: float | None
+) -> Objective:
+    """The file's weights, or the defaults, with those given on the command line in their place."""
+    base = config.load(path, ObjectiveSection).build() if path else Objective()
+    given = {"ms": ms, "kb": kb, "cloud_ms": cloud_ms, "mu": mu}
+    return replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def _measured(chain: Chain, samples: Samples, *, silent: bool) -> CodecTable:
+    with _progress("Measuring codecs", len(samples), silent=silent) as done:
+        return codec_choice.measure(chain, samples, done)
+
+
+def _recorded(
+    bundle: Bundle, chain: Chain, samples: Samples, codecs: CodecSection, reader: Reader, *, silent: bool
+) -> Traces:
+    with _progress("Recording", len(samples), silent=silent) as done:
+        return record(bundle.id, chain, samples, codecs=codecs, reader=reader, progress=done)
+
+
+@contextmanager
+def _progress(title: str, total: int, *, silent: bool) -> Iterator[Done]:
+    with Progress(console=Console(stderr=True), disable=silent, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _exits(recorded: Traces) -> dict[str, Any]:
+    return {
+        "accuracy": recorded.correct.mean(axis=0).round(6).tolist(),
+        "agreement": recorded.agrees.mean(axis=0).round(6).tolist(),
+        "payload_bytes": recorded.payload_bytes.mean(axis=0).round(1).tolist(),
+    }
+
+
+def _facts(result: Fit, out: Path) -> dict[str, Any]:
+    made = result.policy
+    held_out = [_jsonable(one) for one in result.held_out]
+    return {"policy": str(out), "id": made.id, "file": made.model_dump(mode="json"), "held_out": held_out}
+
+
+def _jsonable(one: HeldOut) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in asdict(one).items()}   # NaN is no JSON
+
+
+def _show(console: Console, result: Fit, table: CodecTable, out: Path) -> None:
+    console.print(exits_table(result))
+    console.print(codecs_table(table, result.policy.codecs))
+    made = result.policy
+    console.print(
+        f"ECE (expected calibration error), agrees, answers: fitted on one half of {made.evidence.samples} samples, "
+        f"measured on the other.  Shipped: fitted on all of them, every sample counted at every exit.\n"
+        f"certified: from this confidence on an exit agrees with the full network at least "
+        f"{made.evidence.target:.1%} of the time; false with probability {made.evidence.risk:g} per exit, on such data."
+    )
+    thresholds = made.bandit.params.get("thresholds")
+    console.print(f"bandit {made.bandit.name}, thresholds {thresholds or 'its own'}")
+    console.print(f"wrote {out}, id {made.id[:12]}")
+
+
+def exits_table(result: Fit) -> Table:
+    """Per exit: accuracy, calibration, and what its certified threshold is worth on held-out samples."""
+    table = Table("exit", title="exits", box=SIMPLE_HEAD)
+    for title in ("accuracy", "temp.", "map", "ECE raw", "ECE now", "certified", "agrees", "answers"):
+        table.add_column(title, justify="right")
+    for k, (section, held_out) in enumerate(zip(result.policy.exits, result.held_out, strict=True), 1):
+        none = held_out.certified is None
+        table.add_row(
+            str(k), f"{section.accuracy:.2%}", f"{section.temperature:.3f}",
+            f"{len(section.scores)} knots" if section.scores else "none",
+            f"{held_out.ece_before:.4f}", f"{held_out.ece_after:.4f}",
+            "never" if section.certified is None else f"{section.certified:.3f}",
+            "" if none else f"{held_out.agreement:.2%}", "" if none else f"{held_out.answered:.1%}",
+        )
+    return table
+
+
+def codecs_table(table: CodecTable, chosen: CodecSection) -> Table:
+    """Bytes per sample of every codec at every cut, with what it does to accuracy; chosen ones are marked."""
+    title = f"bytes per sample, and change of accuracy in points, on {table.samples} samples"
+    shown = Table("codec", title=title, box=SIMPLE_HEAD)
+    cuts = sorted({row.cut for row in table.rows})
+    for cut in cuts:
+        shown.add_column(f"cut {cut}", justify="right")
+    for name in dict.fromkeys(row.codec for row in table.rows):
+        cells = {row.cut: _codec_cell(row, table.accuracy) for row in table.rows if row.codec == name}
+        mark = " *" if name in (chosen.hidden, chosen.input) else ""
+        shown.add_row(name + mark, *(cells.get(cut, "") for cut in cuts))
+    return shown
+
+
+def _codec_cell(row: CodecEvidence, accuracy: float) -> str:
+    change = 100 * (row.accuracy - accuracy)
+    return f"{row.mean_bytes:.0f}" + (f" {change:+.2f}" if abs(change) >= 0.005 else "")
+
+
+def trace_table(recorded: Traces, codecs: CodecSection) -> Table:
+    """Per exit: accuracy, agreement, mean confidence, and the bytes that the cut before it ships."""
+    table = Table("exit", title=f"codecs {codecs.input} and {codecs.hidden}", box=SIMPLE_HEAD)
+    for title in ("accuracy", "agrees", "confidence", "bytes of the cut before"):
+        table.add_column(title, justify="right")
+    for k in range(recorded.exits):
+        table.add_row(
+            str(k + 1), f"{recorded.correct[:, k].mean():.2%}", f"{recorded.agrees[:, k].mean():.2%}",
+            f"{recorded.confidence[:, k].mean():.4f}", f"{np.mean(recorded.payload_bytes[:, k]):.0f}",
+        )
+    return table
