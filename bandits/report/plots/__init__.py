@@ -1,0 +1,1 @@
+"""The drawings of the report.  Only this package imports matplotlib, the `report` extra."""
