@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import structlog
@@ -22,7 +24,7 @@ from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
-from edge_runtime.outcomes import Outcome
+from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.prefix import Pace, Prefix
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources import SOURCES
@@ -93,7 +95,7 @@ class EdgeApp:
             clock=clock,
             wake=self.channel.wake,
         )
-        self.metrics = EdgeMetrics()
+        self.metrics, self.tally = EdgeMetrics(), Tally()
         self._breaker = Breaker(
             failures=config.link.failures,
             probe_every_s=config.link.probe_every_ms / 1e3,
@@ -149,7 +151,7 @@ class EdgeApp:
         return memory
 
     def _listeners(self, config: EdgeConfig, ids: dict[str, str]) -> list[OnOutcome]:
-        listeners: list[OnOutcome] = [self._count]
+        listeners: list[OnOutcome] = [self._count, self.tally]
         if config.decisions:
             decisions = DecisionLog(Path(config.decisions), ids)
             self._stack.callback(decisions.close)
@@ -166,7 +168,7 @@ class EdgeApp:
             self.metrics.shipped(record.payload_bytes)
 
     def _serve(self, config: EdgeConfig) -> None:
-        addresses = {"pid": str(os.getpid())}
+        addresses = {"pid": str(os.getpid()), "started_at_s": repr(time.monotonic())}
         if config.http:
             health = Health(
                 live=lambda: not self._stopping,
@@ -186,6 +188,10 @@ class EdgeApp:
         Raises:
             SourceError: the source gave up.
         """
+        self.loop.warm_up()
+        # What exists now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         self.feed.start()
         with self._stack:
             while not self._done():
@@ -195,6 +201,10 @@ class EdgeApp:
                     self._memory.tick(self._policy)
         if self.feed.error:
             raise self.feed.error
+
+    def summary(self) -> dict[str, Any]:
+        """What happened since the start, as JSON types."""
+        return self.tally.summary(self.feed.slot.offered, self.feed.slot.dropped)
 
     def stop(self, *_: int | FrameType | None) -> None:
         """End `run` soon; usable as a signal handler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -38,7 +38,25 @@ def edge(
     log_to_stderr(as_json=as_json)
     app = EdgeApp(config.load(config_file, EdgeConfig, overrides or ()))
     app.handle_signals()
-    app.run()
+    try:
+        app.run()
+    finally:
+        summary = app.summary()
+        Console(stderr=True).print(told(summary), highlight=False)
+        if as_json:
+            print(json.dumps(summary))
+
+
+def told(summary: dict[str, Any]) -> str:
+    """A run in two lines."""
+    latency = summary["latency_ms"]
+    degraded = ", ".join(f"{count} {reason}" for reason, count in summary["degraded"].items()) or "none"
+    return (
+        f"{summary['frames']} frames, {summary['dropped']} dropped unread, {summary['outcomes']} answered: "
+        f"{summary['edge']} here, {summary['cloud']} by the cloud; degraded: {degraded}; "
+        f"past the deadline: {summary['late']}\n"
+        f"latency p50 {latency['p50']} ms, p95 {latency['p95']} ms, p99 {latency['p99']} ms"
+    )
 
 
 def profile(
@@ -52,6 +70,9 @@ def profile(
     slowdown: Annotated[
         float, typer.Option(help="Stand for a device this many times slower; the edge then waits to match.", min=1.0)
     ] = 1.0,
+    whole_ms: Annotated[
+        float, typer.Option(help="Instead of --slowdown: as slow as to take this long for the whole network.", min=0.0)
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Measure what a bundle costs on this device: time of every segment and exit, bytes of every payload."""
@@ -71,6 +92,8 @@ def profile(
             slowdown=slowdown,
             progress=lambda done: bar.update(task, completed=done),
         )
+    if whole_ms:
+        measured = measured.model_copy(update={"slowdown": max(1.0, whole_ms / measured.device_ms()[-1])})
     profiles.save(measured, out)
     if as_json:
         print(measured.model_dump_json())

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
 from edge_runtime.costs import CostBook
 from edge_runtime.offload import Loss, Offloader, Parcel, Reply
@@ -104,6 +106,17 @@ class EdgeLoop:
         self._blind = 0  # offloads in flight whose frames have no local reading yet
         self.in_flight = 0
 
+    def warm_up(self) -> None:
+        """Run one blank frame through everything, so that the first real one meets its deadline.
+
+        Raises:
+            BackendError: the engine refuses the network.
+        """
+        run = self._prefix.start(np.zeros(self._prefix.preprocess.image_shape, np.uint8))
+        for k in range(1, self._prefix.exits + 1):
+            run.deepen()
+            self._reader.read(k, run.logits())
+
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""
         self._settle()
@@ -184,21 +197,28 @@ class EdgeLoop:
             self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), action, None, cost))
 
     def _ship(self, ticket: Ticket, action: Ship) -> None:
-        assert ticket.run is not None
         try:
-            ticket.parcel = self._offloader.pack(ticket.run, action.cut)
+            parcel = self._pack(ticket, action.cut)
         except CodecError:
             return self._answer_locally(ticket, "unshippable")
-        if self._prefix.pace:
-            self._prefix.pace.encode(action.cut, self._clock() - ticket.parcel.encode_ms / 1e3)
+        ticket.parcel = parcel
         if not self._offloader.submit(
-            ticket.parcel, ticket, deadline_at_s=ticket.deadline_at_s, due_at_s=self._due_at_s(ticket)
+            parcel, ticket, deadline_at_s=ticket.deadline_at_s, due_at_s=self._due_at_s(ticket)
         ):
             ticket.parcel = None
             return self._answer_locally(ticket, "no_link")
+        self._costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
         self.in_flight += 1
         self._blind += not ticket.readings
         return None
+
+    def _pack(self, ticket: Ticket, cut: int) -> Parcel:
+        assert ticket.run is not None
+        started_s = self._prefix.clock()
+        tensors = self._offloader.pack(cut, ticket.run.tensors(cut))
+        if self._prefix.pace:
+            self._prefix.pace.encode(cut, started_s)
+        return Parcel(cut, tensors, (self._prefix.clock() - started_s) * 1e3)
 
     def _due_at_s(self, ticket: Ticket) -> float:
         """When to give an offload up: early enough to read an exit for it and for all others like it."""
@@ -220,7 +240,6 @@ class EdgeLoop:
         assert ticket.parcel is not None
         verdict = self._reader.read(reply.exit, reply.logits)
         parcel = ticket.parcel
-        self._costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
         self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms)
         cost = self._finish(ticket, verdict, "cloud", "", reply)
         if ticket.plan.learns:

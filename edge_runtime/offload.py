@@ -5,14 +5,13 @@ Pure apart from the channel it is given: it never blocks and never raises for a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_runtime.breaker import Breaker
 from edge_runtime.ledger import Ledger
-from edge_runtime.prefix import Run
 from split_core import wire
 from split_core.codecs.base import Codec, Encoded
 from split_core.errors import WireError
@@ -26,13 +25,11 @@ class Parcel:
 
     Attributes:
         cut: where the worker starts.
-        codec: name of the codec.
         tensors: encoded.
         encode_ms: how long that took.
     """
 
     cut: int
-    codec: str
     tensors: tuple[Encoded, ...]
     encode_ms: float
 
@@ -114,17 +111,14 @@ class Offloader:
         """May a frame be offloaded now?"""
         return self._breaker.allows(now) and not self._ledger.full
 
-    def pack(self, run: Run, cut: int) -> Parcel:
+    def pack(self, cut: int, tensors: Sequence[Array]) -> tuple[Encoded, ...]:
         """Encode what crosses `cut`.
 
         Raises:
             CodecError: the tensors cannot be shipped (not finite, for example).
         """
-        started_s = self._clock()
-        name, codec = self._codecs["input" if cut == 0 else "hidden"]
-        return Parcel(
-            cut, name, tuple(codec.encode(tensor) for tensor in run.tensors(cut)), (self._clock() - started_s) * 1e3
-        )
+        codec = self._codecs[_kind(cut)][1]
+        return tuple(codec.encode(tensor) for tensor in tensors)
 
     def submit(self, parcel: Parcel, ticket: object, *, deadline_at_s: float, due_at_s: float) -> bool:
         """Send; False when there is nobody to send to, and then nothing is in flight.
@@ -137,9 +131,8 @@ class Offloader:
         """
         now = self._clock()
         request_id = self._ledger.new_id()
-        message = wire.Offload(
-            request_id, self._hello.bundle_id, parcel.cut, parcel.codec, (deadline_at_s - now) * 1e3, parcel.tensors
-        )
+        codec, left_ms = self._codecs[_kind(parcel.cut)][0], (deadline_at_s - now) * 1e3
+        message = wire.Offload(request_id, self._hello.bundle_id, parcel.cut, codec, left_ms, parcel.tensors)
         if self._ledger.full or not self._channel.send(wire.encode(message)):
             self._fail(now, "nobody to send to")
             return False
@@ -225,3 +218,7 @@ class Offloader:
         if line != self._said:
             self._said = line
             self._on_change(line)
+
+
+def _kind(cut: int) -> str:
+    return "hidden" if cut else "input"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+
+from split_core.telemetry.decisions import FrameRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +36,44 @@ class Outcome:
     degraded: str
     latency_ms: float
     late: bool
+
+
+class Tally:
+    """Counts outcomes, for the line that a run ends with."""
+
+    def __init__(self) -> None:
+        self.outcomes = self.late = self.cloud = 0
+        self.degraded: Counter[str] = Counter()
+        self._latency_ms: list[float] = []
+        self._seen = 0
+
+    def __call__(self, outcome: Outcome, _: FrameRecord) -> None:
+        """Take one outcome."""
+        self.outcomes += 1
+        self.late += outcome.late
+        self.cloud += outcome.where == "cloud"
+        if outcome.degraded:
+            self.degraded[outcome.degraded] += 1
+        self._keep(outcome.latency_ms)
+
+    def _keep(self, latency_ms: float) -> None:
+        # A ring of the newest: a camera runs for a year.
+        if len(self._latency_ms) < 10_000:
+            self._latency_ms.append(latency_ms)
+        else:
+            self._latency_ms[self._seen % 10_000] = latency_ms
+        self._seen += 1
+
+    def summary(self, offered: int, dropped: int) -> dict[str, Any]:
+        """What happened, as JSON types; percentiles over the newest 10,000 frames."""
+        p50, p95, p99 = np.percentile(self._latency_ms or [0.0], [50, 95, 99])
+        return {
+            "frames": offered,
+            "dropped": dropped,
+            "outcomes": self.outcomes,
+            "cloud": self.cloud,
+            "edge": self.outcomes - self.cloud,
+            "degraded": dict(self.degraded),
+            "late": self.late,
+            "latency_ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "p99": round(float(p99), 2)},
+        }

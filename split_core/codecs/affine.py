@@ -11,6 +11,8 @@ from split_core.codecs.base import Encoded, compressed, decompressed, expect_byt
 from split_core.errors import CodecError
 from split_core.tensors import Array
 
+MAX_RANGE = float(np.finfo(np.float32).max)
+
 
 class Affine8:
     """float32 to uint8; the error is at most half a scale per value.
@@ -26,13 +28,13 @@ class Affine8:
         if array.dtype != np.float32 or array.size == 0:
             raise CodecError(f"u8 carries float32 tensors that are not empty, got {array.dtype} {array.shape}")
         low, high = float(array.min()), float(array.max())
-        # Divided before it is subtracted: high - low may be more than float32 holds.
-        scale = high / 255.0 - low / 255.0
-        if not math.isfinite(scale):
-            raise CodecError("u8 carries finite tensors; this one holds NaN or infinity")
+        if not high - low <= MAX_RANGE:  # also false for NaN
+            raise CodecError("u8 carries finite tensors; this one holds NaN, infinity or more than float32 spans")
+        scale = (high - low) / 255.0
         # Below the smallest normal float32 the division would give infinity: the tensor is constant.
         scale = scale if scale > 1e-30 else 1.0
-        levels = array - np.float32(low)
+        levels = np.empty(array.shape, np.float32)
+        np.subtract(array, np.float32(low), out=levels)
         levels *= np.float32(1.0 / scale)
         levels += np.float32(0.5)
         np.clip(levels, 0.0, 255.0, out=levels)
@@ -44,7 +46,7 @@ class Affine8:
         scale, low = encoded.params
         if encoded.dtype != "float32" or not (math.isfinite(scale) and math.isfinite(low)):
             raise CodecError(f"u8 carries finite float32, got {encoded.dtype} with scale {scale}, offset {low}")
-        if not abs(low) + abs(scale) * 255.0 <= float(np.finfo(np.float32).max):
+        if not abs(low) + abs(scale) * 255.0 <= MAX_RANGE:
             raise CodecError(f"u8 scale {scale} and offset {low} leave the range of float32")
         data = self._unpack(encoded)
         count = math.prod(encoded.shape)

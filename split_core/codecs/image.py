@@ -52,6 +52,7 @@ class _Compressed:
         if encoded.dtype != "uint8" or len(encoded.shape) != 3:
             raise CodecError(f"an image is uint8 (H, W, C), got {encoded.dtype} {encoded.shape}")
         height, width, channels = encoded.shape
+        self._check_header(encoded)
         try:
             # The header is read first: an image of another size is refused before it is inflated.
             with Image.open(io.BytesIO(encoded.data), formats=[self.format]) as image:
@@ -64,6 +65,9 @@ class _Compressed:
             raise CodecError(f"expected {channels} channels, got an image of {pixels.shape}")
         pixels.flags.writeable = False
         return pixels.reshape(encoded.shape)
+
+    def _check_header(self, encoded: Encoded) -> None:
+        """For formats where opening alone takes memory."""
 
 
 class Png(_Compressed):
@@ -82,10 +86,19 @@ class Jpeg(_Compressed):
 
 
 class WebP(_Compressed):
-    """WebP at quality 80."""
+    """WebP at quality 80: the plain lossy form, a single "VP8 " chunk."""
 
     format = "WEBP"
     options = {"quality": 80, "method": 2}  # noqa: RUF012
+
+    def _check_header(self, encoded: Encoded) -> None:
+        # Opening a WebP allocates its canvas, up to 2 GB, before anybody can ask for its size.
+        header = bytes(encoded.data[:30])
+        if len(header) < 30 or header[:4] + header[8:16] + header[23:26] != b"RIFFWEBPVP8 \x9d\x01\x2a":
+            raise CodecError("not a plain lossy WebP image")
+        width, height = (int.from_bytes(header[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+        if (height, width) != encoded.shape[:2]:
+            raise CodecError(f"expected a {encoded.shape[1]}x{encoded.shape[0]} image, got {width}x{height}")
 
 
 def _image_shape(array: Array) -> tuple[int, int, int]:

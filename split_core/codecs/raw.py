@@ -19,7 +19,7 @@ class Raw:
 
     def encode(self, array: Array) -> Encoded:
         """See `Codec.encode`."""
-        if array.dtype.name not in DTYPES:
+        if array.dtype.name not in DTYPES or not array.dtype.isnative:
             raise CodecError(f"dtype {array.dtype} cannot be shipped; expected one of {', '.join(DTYPES)}")
         return Encoded(array.dtype.name, array.shape, (), self._pack(array.tobytes()))
 
