@@ -148,7 +148,7 @@ def privacy_sentence(privacy: Privacy) -> str:
     change = None if privacy.extra_cost_pct is None else privacy.extra_cost_pct / 100.0
     return (
         f"When pixels may not leave the device (only hidden states are shipped), a frame under "
-        f"{mark_of(privacy.policy).label} costs {more_or_less(change)}: {cost(privacy.mean_cost_hidden)} "
+        f"{mark_of(privacy.policy).short} costs {more_or_less(change)}: {cost(privacy.mean_cost_hidden)} "
         f"instead of {cost(privacy.mean_cost_any)}, with {fixed(privacy.kb_hidden, 2)} instead of "
         f"{fixed(privacy.kb_any, 2)} KB per frame on the link."
     )
