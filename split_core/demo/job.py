@@ -88,7 +88,7 @@ def prepare(shop: Workshop) -> dict[str, Any]:
             "1",
             "--config",
             str(config_path("demo/network.yaml")),
-            told=lambda answer: f"bundle {answer['bundle_id'][:12]}, certificate passed",
+            told=lambda answer: f"bundle {answer['id'][:12]}, certificate passed",
         ),
         "calibrate": shop.step(
             "calibrate",
@@ -108,7 +108,7 @@ def prepare(shop: Workshop) -> dict[str, Any]:
             str(weights.cloud_ms),
             "--mu",
             str(weights.mu),
-            told=lambda answer: f"policy {answer['policy_id'][:12]}",
+            told=lambda answer: f"policy {answer['id'][:12]}",
         ),
         "trace": shop.step(
             "trace",
@@ -122,7 +122,7 @@ def prepare(shop: Workshop) -> dict[str, Any]:
             str(shop.policy("any")),
             "--out",
             str(shop.stream),
-            told=lambda answer: f"{answer['samples']} frames through all {answer['exits']} exits, for replay",
+            told=lambda answer: f"{answer['samples']} frames through all {len(answer['accuracy'])} exits, for replay",
         ),
         "profile": shop.step(
             "profile",

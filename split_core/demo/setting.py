@@ -58,8 +58,8 @@ class Setting:
             f"per direction, with CURVE encryption.",
             f"The edge device is emulated: this machine ({device}) slowed {slowdown:.1f} times, so that the whole "
             f"network takes {self.whole_ms:g} ms on it; the worker runs on the same machine at full speed.",
-            f"Cost of a frame = {weights.ms:g} x latency in ms + {weights.kb:g} x KB sent + {weights.cloud_ms:g} x ms of "
-            f"cloud compute; reward = confidence - {weights.mu:g} x cost. {self.fps:g} frames/s, deadline "
+            f"Cost of a frame = {weights.ms:g} x latency in ms + {weights.kb:g} x KB sent + {weights.cloud_ms:g} x ms "
+            f"of cloud compute; reward = confidence - {weights.mu:g} x cost. {self.fps:g} frames/s, deadline "
             f"{self.deadline_ms:g} ms.",
         ]
 
