@@ -1,0 +1,1 @@
+"""One script per published number.  Each prints JSON, ours and the peer interleaved in one run."""
