@@ -144,12 +144,16 @@ class Relay:
     @link.setter
     def link(self, link: Link) -> None:
         self._up.link = self._down.link = link
-        self._mouth.send(b"w")
+        self._wake()
 
     def stop(self) -> None:
         """End `run`; from any thread."""
         self._running = False
-        self._mouth.send(b"w")
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # it has ended already
+            self._mouth.send(b"w")
 
     def run(self) -> None:
         """Relay until `stop`."""
