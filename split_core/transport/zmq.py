@@ -37,13 +37,22 @@ class ZmqTransport:
 
     def listen(self, address: str) -> ZmqListener:
         """See `Transport.listen`."""
+        _check_port(address)
         return ZmqListener(address, self._curve)
 
     def connect(self, address: str) -> ZmqChannel:
         """See `Transport.connect`."""
+        _check_port(address)
         if self._curve and self._curve.server is None:
             raise LinkError(f"{address}: CURVE needs the worker's public key (link.server_key)")
         return ZmqChannel(address, self._curve)
+
+
+def _check_port(address: str) -> None:
+    """libzmq takes a port modulo 65536: a typing error would end up somewhere else."""
+    port = address.rpartition(":")[2]
+    if port.isdigit() and int(port) > 65_535:
+        raise LinkError(f"{address}: ports go up to 65535; expected tcp://host:port")
 
 
 class _End:
