@@ -202,10 +202,14 @@ def _read_certificate(root: Path, manifest: Manifest, expected: str) -> dict[str
     path = root / CERTIFICATE
     if not path.is_file():
         raise CertificateError(f"{path}: missing; run 'offramp verify {root}'")
-    certificate = json.loads(_verified(root, CERTIFICATE, expected))
-    if certificate.get("bundle_id") != manifest.id or certificate.get("passed") is not True:
+    try:
+        certificate = json.loads(_verified(root, CERTIFICATE, expected))
+    except ValueError:
+        certificate = None
+    facts = certificate if isinstance(certificate, dict) else {}
+    if facts.get("bundle_id") != manifest.id or facts.get("passed") is not True:
         raise CertificateError(f"{path}: does not certify this bundle; run 'offramp verify {root}'")
-    return dict(certificate)
+    return facts
 
 
 def _verified(root: Path, name: str, expected: str) -> bytes:

@@ -18,6 +18,7 @@ from split_core.files import sha256_of
 from split_core.telemetry.background import BackgroundWriter
 
 GENESIS = "0" * 64
+LONGEST_LINE_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,17 @@ class DecisionLog:
         self._writer.close()
 
     def _append(self, records: list[FrameRecord]) -> None:
+        try:
+            self._chain(records)
+        except OSError:
+            self._digest = GENESIS  # who knows what was written: begin a new chain
+            raise
+
+    def _chain(self, records: list[FrameRecord]) -> None:
         if self._path.exists() and self._path.stat().st_size > self._max_bytes:
             self._rotate()
+        if self._digest == GENESIS:
+            drop_unfinished_line(self._path)
         with self._path.open("a", encoding="utf-8") as file:
             if file.tell() == 0 or self._digest == GENESIS:
                 self._put(file, {"header": self._header})
@@ -121,6 +131,22 @@ class DecisionLog:
             newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
             if newer.exists():
                 newer.replace(older)
+
+
+def drop_unfinished_line(path: Path) -> None:
+    """Cut off what a process that died left half-written: appending to it would spoil the next line too.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, 2)
+        file.seek(max(0, end - LONGEST_LINE_BYTES))
+        tail = file.read()
+        if not tail.endswith(b"\n"):
+            file.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
 
 
 def read_log(path: Path) -> Iterator[FrameRecord]:
@@ -148,6 +174,8 @@ def _chained(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    return  # still being written, or never finished
                 before, value = json.loads(line)
                 # A process that starts on an existing file begins a new chain, with a header.
                 starts = before == GENESIS and "header" in value

@@ -49,7 +49,7 @@ class ZmqTransport:
 
 
 def _check_port(address: str) -> None:
-    """libzmq takes a port modulo 65536: a typing error would end up somewhere else."""
+    """Guard against libzmq, which takes a port modulo 65536: a typing error would end up somewhere else."""
     port = address.rpartition(":")[2]
     if port.isdigit() and int(port) > 65_535:
         raise LinkError(f"{address}: ports go up to 65535; expected tcp://host:port")

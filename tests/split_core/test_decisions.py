@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from split_core.errors import ArtefactError
+from split_core.telemetry.background import BackgroundWriter
+from split_core.telemetry.decisions import DecisionLog, FrameRecord, read_log, verify
+
+LIMIT_S = 10.0
+HEADER = {"bundle": "b" * 64, "policy": "p" * 64, "profile": "door"}
+
+
+def record(seq: int) -> FrameRecord:
+    return FrameRecord(
+        seq=seq, captured_s=seq / 10, arm=(2, 0.8), propensity=0.5, exits=(1, 2), labels=(3, 3), confidences=(0.4, 0.9),
+        where="edge", exit=2, label=3, confidence=0.9, degraded="", shipped=-1, payload_bytes=0, verdict_label=-1,
+        verdict_confidence=0.0, latency_ms=5.0, device_ms=4.0, encode_ms=0.0, link_ms=0.0, cloud_ms=0.0, cost=1.5,
+    )  # fmt: skip
+
+
+def written(path: Path, count: int, first: int = 0) -> Path:
+    log = DecisionLog(path, HEADER)
+    for seq in range(first, first + count):
+        log.write(record(seq))
+    log.close()
+    assert log.lost == 0
+    return path
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "log", HEADER)
+    records = [record(1), replace(record(2), arm=None, cost=None, exits=(), labels=(), confidences=())]
+    for item in records:
+        log.write(item)
+    log.close()
+    assert list(read_log(tmp_path / "log")) == records
+    assert verify(tmp_path / "log") == 3  # with the header
+
+
+def test_a_changed_line_breaks_the_chain_and_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 5)
+    lines = path.read_text().splitlines(keepends=True)
+    lines[3] = lines[3].replace('"label":3', '"label":4')
+    path.write_text("".join(lines))
+    with pytest.raises(ArtefactError, match="line 5: the hash chain is broken"):
+        verify(path)
+
+
+def test_a_removed_line_breaks_the_chain(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 5)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:2] + lines[3:]))
+    with pytest.raises(ArtefactError, match="line 3"):
+        list(read_log(path))
+
+
+def test_swapped_lines_break_the_chain(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 5)
+    lines = path.read_text().splitlines(keepends=True)
+    lines[2], lines[3] = lines[3], lines[2]
+    path.write_text("".join(lines))
+    with pytest.raises(ArtefactError, match="line 3"):
+        verify(path)
+
+
+@pytest.mark.parametrize("text", ["no log\n", "[1]\n", "{}\n", "[1, 2, 3]\n"])
+def test_what_is_no_log_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log").write_text(text)
+    with pytest.raises(ArtefactError, match="not a decision log"):
+        list(read_log(tmp_path / "log"))
+
+
+def test_a_second_run_appends_a_chain_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 3)
+    written(path, 2, first=3)
+    assert [item.seq for item in read_log(path)] == [0, 1, 2, 3, 4]
+
+
+def test_a_line_that_a_power_cut_left_unfinished_costs_that_line_only(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 3)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [item.seq for item in read_log(path)] == [0, 1]
+    written(path, 2, first=3)
+    assert [item.seq for item in read_log(path)] == [0, 1, 3, 4]
+
+
+def test_rotation_keeps_a_bounded_number_of_whole_files(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "log", HEADER, max_bytes=2000, keep=2)
+    for seq in range(60):
+        log.write(record(seq))
+        if seq % 5 == 4:
+            log.close()  # what is queued is written as one batch: many small ones, to rotate often
+            log = DecisionLog(tmp_path / "log", HEADER, max_bytes=2000, keep=2)
+    log.close()
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["log", "log.1", "log.2"]
+    kept = [item.seq for name in reversed(files) for item in read_log(tmp_path / name)]
+    assert kept == list(range(60 - len(kept), 60))
+
+
+def test_a_disk_that_refuses_counts_losses_and_starts_a_new_chain(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.mkdir()
+    log = DecisionLog(path, HEADER)
+    log.write(record(1))
+    log.close()
+    assert log.lost == 1
+
+
+def test_a_full_queue_loses_counts_and_never_blocks() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    taken: list[int] = []
+
+    def slowly(items: list[int]) -> None:
+        entered.set()
+        assert go_on.wait(LIMIT_S)
+        taken.extend(items)
+
+    writer: BackgroundWriter[int] = BackgroundWriter(slowly, "test", capacity=5)
+    writer.put(0)
+    assert entered.wait(LIMIT_S)
+    for item in range(1, 21):
+        writer.put(item)  # the thread is busy: a put that waited would wait for ever
+    assert writer.lost == 15
+    go_on.set()
+    writer.close()
+    assert taken == [0, 1, 2, 3, 4, 5]
