@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from split_core.errors import SplitError
+from split_core.errors import ConfigError, SplitError
 from split_core.registry import resolve, suggestion
 
 
@@ -84,7 +84,12 @@ def run(name: str, arguments: list[str]) -> int:
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(name)(function)
-    code = typer.main.get_command(app).main(args=arguments, prog_name=f"offramp {name}", standalone_mode=False)
+    # Typer carries its own copy of click since 0.20, so the base of its usage errors has no stable address.
+    usage_error: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+    try:
+        code = typer.main.get_command(app).main(args=arguments, prog_name=f"offramp {name}", standalone_mode=False)
+    except usage_error as error:
+        raise ConfigError(f"{error.format_message()}  See 'offramp {name} --help'.") from error
     return code if isinstance(code, int) else 0
 
 
