@@ -64,7 +64,7 @@ def partition(
     console = Console()
     console.print(pieces_table(written.manifest))
     _show_certificate(console, written.certificate)
-    console.print(f"wrote {root}, id {written.id[:12]}")
+    console.print(f"wrote {root}, id {written.id[:12]}", soft_wrap=True)
 
 
 def verify(
@@ -123,7 +123,7 @@ def _show_cuts(network: Network, *, as_json: bool) -> None:
 
 def cuts_table(rows: list[CutRow], named: tuple[tuple[str, ...], ...]) -> Table:
     """Every valid cut, with the share of weights and nodes before it; cuts that the network names carry numbers."""
-    table = Table("cut", "tensors", title=f"{len(rows)} cuts", box=SIMPLE_HEAD)
+    table = Table("cut", "tensors", title=f"{len(rows)} cuts", box=SIMPLE_HEAD, pad_edge=False)
     for title in ("raw KB", "8-bit KB", "weights", "nodes"):
         table.add_column(title, justify="right")
     numbers = {frozenset(tensors): str(k) for k, tensors in enumerate(named, 1)}
@@ -137,9 +137,10 @@ def cuts_table(rows: list[CutRow], named: tuple[tuple[str, ...], ...]) -> Table:
 
 def pieces_table(manifest: Manifest) -> Table:
     """Segments with their sizes, and what crosses behind them."""
-    table = Table("segment", "crosses behind it", title=f"{manifest.name} {manifest.version}", box=SIMPLE_HEAD)
-    for title in ("shape", "raw KB", "8-bit KB", "segment KB", "head KB"):
-        table.add_column(title, justify="right")
+    title = f"{manifest.name} {manifest.version}"
+    table = Table("segment", "crosses after", title=title, box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("shape", "raw KB", "8-bit KB", "segment KB", "head KB"):
+        table.add_column(column, justify="right")
     for k, segment in enumerate(manifest.segments, 1):
         tensors = [tensor.spec for tensor in manifest.cuts[k].tensors] if k < manifest.exits else []
         table.add_row(
@@ -154,7 +155,7 @@ def pieces_table(manifest: Manifest) -> Table:
 
 
 def _show_certificate(console: Console, certificate: dict[str, Any]) -> None:
-    table = Table("exit", "pieces = whole", "up to level", title="certificate", box=SIMPLE_HEAD)
+    table = Table("exit", "pieces = whole", "up to level", title="certificate", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("difference as deployed", justify="right")
     table.add_column("labels agree", justify="right")
     for entry in certificate["exits"]:

@@ -87,7 +87,8 @@ def _check_closed(network: Network, file: str, inputs: Tensors, outputs: Tensors
     for name in outputs:
         if name not in inputs and flow.maker.get(name) in before:
             raise ModelError(f"{file}: {name} is computed before {said}; give the cuts in the order of the network")
-    for name in (name for index in sorted(inside) for name in flow.taken[index]):
+    # Only what is behind the cut is asked: the first tensor that it takes from before is the one to name.
+    for name in (name for index in sorted(inside - before) for name in flow.taken[index]):
         stray = name in flow.inputs or flow.maker.get(name) in before
         if stray and name in flow.variable and name not in inputs:
             raise ModelError(f"{file}: needs {name}, which cut {said} does not carry; list it there, or cut elsewhere")

@@ -100,7 +100,9 @@ def _from_npz(path: Path, manifest: Manifest, take: slice) -> Samples:
 def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
     """The named arrays of an `.npz`; nothing is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves its own handle open when the archive is damaged.
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: a single array; expected an .npz with {' and '.join(keys)}")
             absent = [key for key in keys if key not in file.files]

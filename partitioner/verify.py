@@ -19,8 +19,10 @@ import onnx
 from partitioner.chain import Chain, Passage
 from partitioner.cut import Parts, whole_with
 from partitioner.network import Network
+from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OPTIMISATION, OnnxRuntimeBackend
 from split_core.bundle import Manifest
+from split_core.errors import BackendError
 from split_core.tensors import Array, TensorSpec
 
 FORMAT = 1
@@ -68,9 +70,13 @@ class Comparison:
 
 @dataclass
 class Level:
-    """All comparisons at one optimisation level, by tensor name."""
+    """All comparisons at one optimisation level, by tensor name.
+
+    `refused` is what onnxruntime said when it could not load the network or a piece at this level.
+    """
 
     tensors: dict[str, Comparison] = field(default_factory=dict)
+    refused: str | None = None
 
     def add(self, name: str, whole: Array, part: Array) -> None:
         """Take in one batch of one tensor."""
@@ -118,6 +124,7 @@ def verify(
         "batches": list(BATCHES),
         "random_samples": sum(len(feed[0]) for feed in invented),
         "real_samples": _rows(samples),
+        "refused_levels": {name: level.refused for name, level in levels.items() if level.refused},
         "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(parts.cuts[1:], 1)],
         "exits": [_exit_entry(levels, k, name) for k, name in enumerate(network.exits, 1)],
         "versions": _versions(),
@@ -138,17 +145,36 @@ def _compare(
 
     With optimisation off the hidden states are compared as well.  At the others the whole keeps only its
     exits: a hidden state that is an output would forbid just those fusions that a cut forbids.
+
+    Optimisers have bugs: onnxruntime 1.32 breaks a valid graph in its MatMul-scale fusion.  A level at which
+    the whole cannot be loaded is compared with the whole unoptimised; one at which a piece cannot be is
+    not compared at all, and is fatal only where it is the one that is deployed.
     """
     backend, result = OnnxRuntimeBackend(level), Level()
     hidden = [tensor.name for cut in manifest.cuts[1:] for tensor in cut.tensors] if level == "off" else []
     names = [*dict.fromkeys((*hidden, *network.exits))]
-    whole = backend.load(whole_with(network, names), threads=1)
-    chain = Chain(manifest, contents, backend, threads=1)
+    try:
+        chain = Chain(manifest, contents, backend, threads=1)
+    except BackendError as error:
+        if level in ("off", DEPLOYED):
+            raise
+        return Level(refused=str(error))
+    whole = _whole(network, names, backend, result)
     for feed in feeds:
         made = _by_name(manifest, network, chain.run(feed))
         for name, value in zip(names, whole.run(feed), strict=True):
             result.add(name, value, made[name])
     return result
+
+
+def _whole(network: Network, names: list[str], backend: OnnxRuntimeBackend, level: Level) -> Session:
+    """The uncut network at this level; unoptimised, and noted in `level`, where the optimiser breaks it."""
+    model = whole_with(network, names)
+    try:
+        return backend.load(model, threads=1)
+    except BackendError as error:
+        level.refused = str(error)
+        return OnnxRuntimeBackend("off").load(model, threads=1)
 
 
 def _by_name(manifest: Manifest, network: Network, passage: Passage) -> dict[str, Array]:
@@ -209,7 +235,7 @@ def _highest_exact(levels: dict[str, Level], name: str) -> str | None:
     """The last level up to which all are bit-equal; None when not even the first is."""
     highest = None
     for level in LEVELS:
-        if not levels[level].tensors[name].equal:
+        if levels[level].refused or not levels[level].tensors[name].equal:
             break
         highest = level
     return highest

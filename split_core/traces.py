@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,13 @@ def load(path: Path) -> Traces:
         TraceError: not there, not an `.npz`, or the wrong arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves its own handle open when the archive is damaged.
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise TraceError(f"{path}: a single array, not a trace; record one with 'offramp trace'")
             arrays: dict[str, Array] = {name: file[name] for name in file.files}
         bundle_id = str(arrays.pop("bundle_id", ""))
         return Traces(**arrays, bundle_id=bundle_id)
-    except (OSError, ValueError, zipfile.BadZipFile, TypeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise TraceError(f"{path}: not a trace ({error}); record one with 'offramp trace'") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -26,3 +27,9 @@ def tiny_bundle(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory)
     return partition(
         tiny_model_path, out, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time
     )
+
+
+@pytest.fixture
+def tiny_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny_bundle` that a test may damage."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))

@@ -20,7 +20,7 @@ from rich.table import Table
 from partitioner.calibrate import codecs as codec_choice
 from partitioner.calibrate import fit as fitting
 from partitioner.calibrate.codecs import CodecTable
-from partitioner.calibrate.fit import Fit, HeldOut, Wishes
+from partitioner.calibrate.fit import Fit, Wishes
 from partitioner.calibrate.record import Progress as Done
 from partitioner.calibrate.record import chain_from_bundle, raw_reader, record
 from partitioner.chain import Chain
@@ -110,7 +110,7 @@ def trace(
         return
     console = Console()
     console.print(trace_table(recorded, codecs))
-    console.print(f"wrote {out}: {recorded.samples} samples")
+    console.print(f"wrote {out}: {recorded.samples} samples", soft_wrap=True)
 
 
 def _ready(bundle: Bundle, data: Path, take: str, threads: int) -> tuple[Samples, Chain]:
@@ -157,12 +157,8 @@ def _exits(recorded: Traces) -> dict[str, Any]:
 
 def _facts(result: Fit, out: Path) -> dict[str, Any]:
     made = result.policy
-    held_out = [_jsonable(one) for one in result.held_out]
+    held_out = [asdict(one) for one in result.held_out]
     return {"policy": str(out), "id": made.id, "file": made.model_dump(mode="json"), "held_out": held_out}
-
-
-def _jsonable(one: HeldOut) -> dict[str, Any]:
-    return {name: None if value != value else value for name, value in asdict(one).items()}   # NaN is no JSON
 
 
 def _show(console: Console, result: Fit, table: CodecTable, out: Path) -> None:
@@ -177,22 +173,21 @@ def _show(console: Console, result: Fit, table: CodecTable, out: Path) -> None:
     )
     thresholds = made.bandit.params.get("thresholds")
     console.print(f"bandit {made.bandit.name}, thresholds {thresholds or 'its own'}")
-    console.print(f"wrote {out}, id {made.id[:12]}")
+    console.print(f"wrote {out}, id {made.id[:12]}", soft_wrap=True)
 
 
 def exits_table(result: Fit) -> Table:
     """Per exit: accuracy, calibration, and what its certified threshold is worth on held-out samples."""
-    table = Table("exit", title="exits", box=SIMPLE_HEAD)
+    table = Table("exit", title="exits", box=SIMPLE_HEAD, pad_edge=False)
     for title in ("accuracy", "temp.", "map", "ECE raw", "ECE now", "certified", "agrees", "answers"):
         table.add_column(title, justify="right")
     for k, (section, held_out) in enumerate(zip(result.policy.exits, result.held_out, strict=True), 1):
-        none = held_out.certified is None
         table.add_row(
             str(k), f"{section.accuracy:.2%}", f"{section.temperature:.3f}",
             f"{len(section.scores)} knots" if section.scores else "none",
             f"{held_out.ece_before:.4f}", f"{held_out.ece_after:.4f}",
             "never" if section.certified is None else f"{section.certified:.3f}",
-            "" if none else f"{held_out.agreement:.2%}", "" if none else f"{held_out.answered:.1%}",
+            "" if held_out.agreement is None else f"{held_out.agreement:.2%}", f"{held_out.answered:.1%}",
         )
     return table
 
@@ -200,7 +195,7 @@ def exits_table(result: Fit) -> Table:
 def codecs_table(table: CodecTable, chosen: CodecSection) -> Table:
     """Bytes per sample of every codec at every cut, with what it does to accuracy; chosen ones are marked."""
     title = f"bytes per sample, and change of accuracy in points, on {table.samples} samples"
-    shown = Table("codec", title=title, box=SIMPLE_HEAD)
+    shown = Table("codec", title=title, box=SIMPLE_HEAD, pad_edge=False)
     cuts = sorted({row.cut for row in table.rows})
     for cut in cuts:
         shown.add_column(f"cut {cut}", justify="right")
@@ -218,7 +213,7 @@ def _codec_cell(row: CodecEvidence, accuracy: float) -> str:
 
 def trace_table(recorded: Traces, codecs: CodecSection) -> Table:
     """Per exit: accuracy, agreement, mean confidence, and the bytes that the cut before it ships."""
-    table = Table("exit", title=f"codecs {codecs.input} and {codecs.hidden}", box=SIMPLE_HEAD)
+    table = Table("exit", title=f"codecs {codecs.input} and {codecs.hidden}", box=SIMPLE_HEAD, pad_edge=False)
     for title in ("accuracy", "agrees", "confidence", "bytes of the cut before"):
         table.add_column(title, justify="right")
     for k in range(recorded.exits):

@@ -56,7 +56,7 @@ class HeldOut:
     Attributes:
         ece_before, ece_after: expected calibration error of the raw and of the calibrated confidence.
         certified: threshold that the first half promises; None when it promises none.
-        agreement: share of answers above it, on the other half, that agree with the full network; NaN
+        agreement: share of answers above it, on the other half, that agree with the full network; None
             when there are none.
         answered: share of the other half that is above it.
     """
@@ -64,7 +64,7 @@ class HeldOut:
     ece_before: float
     ece_after: float
     certified: float | None
-    agreement: float
+    agreement: float | None
     answered: float
 
 
@@ -211,7 +211,7 @@ def _held_out_exit(here: Traces, there: Traces, raw: Traces, k: int, wishes: Wis
         ece_before=calibration_error(raw.confidence[:, k], raw.correct[:, k]),
         ece_after=calibration_error(there.confidence[:, k], there.correct[:, k]),
         certified=threshold,
-        agreement=float(there.agrees[answered, k].mean()) if answered.any() else float("nan"),
+        agreement=float(there.agrees[answered, k].mean()) if answered.any() else None,
         answered=float(answered.mean()),
     )
 

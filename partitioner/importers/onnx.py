@@ -44,7 +44,7 @@ def _parsed(path: Path, data: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
-        raise ModelError(f"{path}: not an ONNX file, or a truncated one; export or copy it again") from error
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
@@ -56,11 +56,13 @@ def _parsed(path: Path, data: bytes) -> onnx.ModelProto:
 
 def _check(path: Path, model: onnx.ModelProto) -> None:
     if not model.graph.node:
-        raise ModelError(f"{path}: not an ONNX file, or a truncated one: it has no nodes; export or copy it again")
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one: it has no nodes; export or copy it again")
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"{path}: not a valid ONNX model: {_one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
     except (ValueError, EncodeError) as error:   # protobuf cannot serialise more than 2 GB for the checker
         raise ModelError(f"{path}: too large to check ({_one_line(error)})") from error
 

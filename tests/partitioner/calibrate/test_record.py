@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from partitioner.calibrate import codecs as choice
+from partitioner.calibrate.codecs import CodecTable
+from partitioner.calibrate.record import chain_from_bundle, codec_named, raw_reader, record
+from partitioner.chain import Chain
+from partitioner.data import Samples
+from split_core import bundle
+from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.codecs import CODECS
+from split_core.errors import ConfigError
+from split_core.policy import CodecEvidence, CodecSection
+from split_core.readings import softmax
+from tests.tiny import EXITS, PREPROCESS, tiny_samples
+
+CODEC_PAIR = CodecSection(hidden="u8", input="png")
+
+
+@pytest.fixture
+def chain(tiny_bundle: Path) -> Chain:
+    return chain_from_bundle(bundle.load(tiny_bundle), OnnxRuntimeBackend(), threads=1)
+
+
+@pytest.fixture
+def samples() -> Samples:
+    return Samples(*tiny_samples(150, seed=2), PREPROCESS)   # more than two batches
+
+
+def test_a_trace_holds_what_every_exit_says_and_every_cut_would_ship(chain: Chain, samples: Samples) -> None:
+    steps: list[int] = []
+    traces = record("ab" * 32, chain, samples, codecs=CODEC_PAIR, reader=raw_reader(EXITS), progress=steps.append)
+    passage = chain.run(samples.inputs(slice(None)))
+    np.testing.assert_allclose(traces.logits, np.stack(passage.logits, axis=1), atol=1e-5)
+    np.testing.assert_allclose(traces.confidence, softmax(traces.logits).max(axis=2))
+    assert traces.payload_bytes.shape == (150, EXITS)
+    assert traces.payload_bytes[:, 1].tolist() == [4 * 8 * 8] * 150
+    assert traces.payload_bytes[:, 2].tolist() == [6 * 4 * 4] * 150
+    png = CODECS.load("png")()
+    assert traces.payload_bytes[:, 0].tolist() == [len(png.encode(image).data) for image in samples.items]
+    assert (traces.bundle_id, sum(steps)) == ("ab" * 32, 150)
+    assert (traces.correct.mean(axis=0) > 0.5).all()
+
+
+def test_a_codec_of_the_other_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="codec 'u8' is for hidden payloads, expected one for input"):
+        codec_named("u8", "input")
+
+
+def test_every_codec_is_measured_where_it_can_be_used(chain: Chain, samples: Samples) -> None:
+    table = choice.measure(chain, samples, lambda done: None)
+    hidden = {name for name in CODECS if CODECS.load(name).kind == "hidden"}
+    places = {(row.codec, row.cut) for row in table.rows}
+    assert places == {(n, cut) for n in hidden for cut in (1, 2)} | {(n, 0) for n in set(CODECS) - hidden}
+    assert table.samples == 150
+    for row in table.rows:
+        if CODECS.load(row.codec)().lossless:
+            assert (row.agreement, row.accuracy) == (1.0, pytest.approx(table.accuracy, abs=1e-6))
+    sizes = {(row.codec, row.cut): row.mean_bytes for row in table.rows}
+    assert sizes["raw", 1] == 4 * sizes["u8", 1] == 4 * 8 * 8 * 4
+    assert 0 < sizes["u8z", 1] < sizes["raw", 1]
+
+
+def test_a_codec_is_judged_by_the_answers_behind_it(chain: Chain, samples: Samples) -> None:
+    row = next(r for r in choice.measure(chain, samples, lambda done: None).rows if r.codec == "jpeg")
+    jpeg = CODECS.load("jpeg")()
+    images = np.stack([jpeg.decode(jpeg.encode(image)) for image in samples.items])
+    labels = chain.run([PREPROCESS.tensor(images)]).logits[-1].argmax(1)
+    plain = chain.run(samples.inputs(slice(None))).logits[-1].argmax(1)
+    assert row.accuracy == pytest.approx(np.mean(labels == samples.labels), abs=1e-6)
+    assert row.agreement == pytest.approx(np.mean(labels == plain), abs=1e-6)
+
+
+def test_a_network_without_images_ships_its_input_as_a_hidden_state(chain: Chain, samples: Samples) -> None:
+    arrays = Samples(samples.inputs(slice(None))[0], samples.labels, None)
+    table = choice.measure(chain, arrays, lambda done: None)
+    assert {row.cut for row in table.rows if row.codec == "u8"} == {0, 1, 2}
+    assert all(CODECS.load(row.codec).kind == "hidden" for row in table.rows)
+    assert choice.choose(table, max_drop=1.0).input == CodecSection().input
+    traces = record("ab" * 32, chain, arrays, codecs=CODEC_PAIR, reader=raw_reader(EXITS), progress=lambda done: None)
+    assert traces.payload_bytes[:, 0].tolist() == [8 * 8] * 150
+
+
+def row(codec: str, cut: int, mean_bytes: float, accuracy: float) -> CodecEvidence:
+    return CodecEvidence(cut=cut, codec=codec, mean_bytes=mean_bytes, accuracy=accuracy, agreement=0.9)
+
+
+ROWS = (
+    row("pixels", 0, 500, 0.900), row("jpeg", 0, 300, 0.899), row("webp", 0, 200, 0.895),
+    row("raw", 1, 900, 0.900), row("raw", 2, 900, 0.900),
+    row("u8", 1, 100, 0.900), row("u8", 2, 100, 0.897),
+    row("rawz", 1, 800, 0.900), row("rawz", 2, 700, 0.900),
+)
+
+
+def test_the_smallest_codec_that_holds_everywhere_is_chosen() -> None:
+    table = CodecTable(1000, 0.9, ROWS)
+    assert choice.choose(table, max_drop=0.002) == CodecSection(hidden="rawz", input="jpeg")
+    assert choice.choose(table, max_drop=0.003) == CodecSection(hidden="u8", input="jpeg")
+    assert choice.choose(table, max_drop=0.0) == CodecSection(hidden="rawz", input="pixels")
+    assert choice.choose(table, max_drop=0.1) == CodecSection(hidden="u8", input="webp")
+
+
+def test_when_no_codec_holds_it_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"no input codec keeps the accuracy within 0.002"):
+        choice.choose(CodecTable(1000, 0.99, ROWS[:3]), max_drop=0.002)

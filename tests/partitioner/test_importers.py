@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper
+
+from partitioner.build import read_network
+from partitioner.importers import IMPORTERS
+from partitioner.network import roles_of
+from split_core.errors import ModelError
+from tests.tiny import tiny_model
+
+WHOLE = tiny_model().SerializeToString(deterministic=True)
+
+
+def changed(tmp_path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
+    model = tiny_model()
+    change(model)
+    path = tmp_path / "changed.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ModelError) as refusal:
+        read_network(path)
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert path.name in message
+    return message
+
+
+def rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    for node in model.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+    for item in (*model.graph.input, *model.graph.output):
+        item.name = new if item.name == old else item.name
+
+
+@pytest.mark.parametrize("suffix", list(IMPORTERS))
+def test_every_importer_refuses_a_file_that_is_not_there(suffix: str, tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / f"absent{suffix}")
+
+
+@pytest.mark.parametrize("suffix", list(IMPORTERS))
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 64])
+def test_every_importer_refuses_a_file_of_something_else(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"odd{suffix}"
+    path.write_bytes(content)
+    assert "export or copy it again" in refused(path)
+
+
+def test_hidden_states_and_exits_are_known_by_name(tiny_model_path: Path) -> None:
+    network = read_network(tiny_model_path)
+    assert network.cuts == (("hidden_1",), ("hidden_2",))
+    assert network.exits == ("exit_1", "exit_2", "exit_3")
+    assert network.source["file"] == "tiny.onnx"
+    assert network.spec("hidden_2").shape == (None, 6, 4, 4)
+
+
+def test_a_suffix_that_no_importer_reads_is_refused(tmp_path: Path) -> None:
+    assert "expected a model file ending in .onnx" in refused(tmp_path / "model.h5")
+
+
+@given(st.integers(0, len(WHOLE) - 1))
+def test_a_truncated_file_is_refused(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
+    path = tmp_path_factory.getbasetemp() / "truncated.onnx"
+    path.write_bytes(WHOLE[:length])
+    refused(path)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_any_damaged_bytes_give_a_network_or_a_model_error(
+    tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[int, int]]
+) -> None:
+    data = bytearray(WHOLE)
+    for place, byte in damage:
+        data[place] = byte
+    path = tmp_path_factory.getbasetemp() / "damaged.onnx"
+    path.write_bytes(bytes(data))
+    with suppress(ModelError):
+        assert read_network(path).exits
+
+
+def test_a_fixed_batch_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    def fix(model: onnx.ModelProto) -> None:
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+    message = refused(changed(tmp_path, fix))
+    assert "'image' has the fixed batch 1" in message
+    assert "dynamic leading batch axis" in message
+
+
+def test_another_dynamic_axis_is_refused(tmp_path: Path) -> None:
+    def free(model: onnx.ModelProto) -> None:
+        model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+
+    assert "axis 2 is dynamic" in refused(changed(tmp_path, free))
+
+
+def test_missing_external_data_is_refused(tmp_path: Path) -> None:
+    onnx.save_model(
+        tiny_model(), str(tmp_path / "big.onnx"), save_as_external_data=True, location="big.data", size_threshold=0
+    )
+    assert read_network(tmp_path / "big.onnx").exits
+    (tmp_path / "big.data").unlink()
+    assert "external weights cannot be read" in refused(tmp_path / "big.onnx")
+
+
+def test_a_newer_ir_version_is_brought_down_and_an_older_one_is_kept(tmp_path: Path) -> None:
+    for given_ir, expected in ((12, 10), (8, 8)):
+        path = changed(tmp_path, lambda model, ir=given_ir: setattr(model, "ir_version", ir))
+        assert read_network(path).model.ir_version == expected
+
+
+def test_a_network_with_one_output_of_any_name_is_one_exit(tmp_path: Path) -> None:
+    def bare(model: onnx.ModelProto) -> None:
+        rename(model, "exit_3", "logits")
+        del model.graph.output[:-1]
+
+    network = read_network(changed(tmp_path, bare))
+    assert (network.cuts, network.exits) == ((), ("logits",))
+
+
+def test_an_output_of_another_name_is_refused_by_name(tmp_path: Path) -> None:
+    message = refused(changed(tmp_path, lambda model: rename(model, "exit_2", "aux")))
+    assert "'aux'" in message
+    assert "exit_<k>" in message
+
+
+def test_a_node_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    def spoil(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node("Add", ["nowhere", "image"], ["odd"]))
+
+    assert "not a valid ONNX model" in refused(changed(tmp_path, spoil))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (["exit_1", "exit_3", "hidden_1"], "exit_2 is out of line"),
+        (["exit_0", "exit_1", "hidden_1"], "exit_0 is out of line"),
+        (["exit_1", "exit_2"], "2 exits need 1 hidden states"),
+        (["hidden_1", "hidden_2", "exit_1", "exit_2"], "2 exits need 1 hidden states"),
+        (["hidden_1"], "0 exits"),
+        ([], "0 exits"),
+    ],
+)
+def test_outputs_that_do_not_count_are_refused(outputs: list[str], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        roles_of(outputs)
+
+
+def test_a_cut_of_two_tensors_is_named_by_its_number_and_order_of_outputs_does_not_matter() -> None:
+    cuts, exits = roles_of(["exit_2", "hidden_1", "hidden_1_mask", "exit_1"])
+    assert cuts == (("hidden_1", "hidden_1_mask"),)
+    assert exits == ("exit_1", "exit_2")
