@@ -83,6 +83,7 @@ class CodecEvidence(Section):
     """What one codec did to one cut: mean bytes per sample, and the full network's answers behind it.
 
     Attributes:
+        encode_ms: median time of packing one sample, on the machine that calibrated.
         accuracy: share of right labels.
         agreement: share of labels that are those of the uncompressed network.
     """
@@ -90,6 +91,7 @@ class CodecEvidence(Section):
     cut: int = Field(ge=0)
     codec: str
     mean_bytes: float = Field(ge=0)
+    encode_ms: float = Field(default=0.0, ge=0)
     accuracy: float = Field(ge=0, le=1)
     agreement: float = Field(ge=0, le=1)
 

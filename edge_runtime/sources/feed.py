@@ -93,4 +93,5 @@ class Feed:
             self.slot.put(Frame(seq, self._clock(), pixels))
             self._wake()
             seq += 1
-            due_at_s = max(due_at_s + self._period_s, self._clock() - self._period_s)
+            # What was late stays late: catching up would only make frames that nobody reads.
+            due_at_s = max(due_at_s + self._period_s, self._clock())

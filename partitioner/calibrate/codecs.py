@@ -1,7 +1,8 @@
-"""Which codecs to ship with: bytes against what they do to the full network's answers, measured."""
+"""Which codecs to ship with: bytes and time against what they do to the full network's answers, measured."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +12,9 @@ from partitioner.calibrate.record import Progress, items_at, passages
 from partitioner.chain import Chain
 from partitioner.data import Samples
 from split_core.codecs import CODECS
-from split_core.codecs.base import Codec
+from split_core.codecs.base import Codec, Encoded
 from split_core.errors import CodecError, ConfigError
+from split_core.objective import Objective
 from split_core.policy import CodecEvidence, CodecSection
 from split_core.tensors import Array
 
@@ -24,7 +26,28 @@ class Tally:
     """One codec at one cut, so far."""
 
     payload_bytes: int = 0
+    encode_ms: list[float] = field(default_factory=list)
     labels: list[NDArray[np.int64]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a payload meets on its way.
+
+    Attributes:
+        objective: prices milliseconds and kilobytes.
+        slowdown: the device packs this many times slower than the machine that calibrates.
+        rate_mbit: the uplink to expect.
+    """
+
+    objective: Objective
+    slowdown: float = 1.0
+    rate_mbit: float = 10.0
+
+    def price(self, row: CodecEvidence) -> float:
+        """Cost of packing and sending one sample, in units of the objective."""
+        send_ms = row.mean_bytes * 8e-3 / self.rate_mbit
+        return self.objective.cost(self.slowdown * row.encode_ms + send_ms, payload_bytes=row.mean_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +60,7 @@ class CodecTable:
 
 
 def measure(chain: Chain, samples: Samples, progress: Progress) -> CodecTable:
-    """Every codec at every cut that it can carry: bytes, and the full network's answers behind it.
+    """Every codec at every cut that it can carry: bytes, time, and the full network's answers behind it.
 
     A codec that refuses a tensor of this network (an integer mask, say) is left out altogether.
 
@@ -55,11 +78,12 @@ def measure(chain: Chain, samples: Samples, progress: Progress) -> CodecTable:
         plain.append(passage.logits[-1].argmax(axis=1))
         for name, cut in (place for place in places if place[0] not in unfit):
             try:
-                sent, labels = _through(codecs[name], chain, samples, cut, items_at(samples, rows, passage, cut))
+                labels = _through(
+                    codecs[name], chain, samples, cut, items_at(samples, rows, passage, cut), tallies[name, cut]
+                )
             except CodecError:
                 unfit.add(name)
                 continue
-            tallies[name, cut].payload_bytes += sent
             tallies[name, cut].labels.append(plain[-1] if labels is None else labels)
         progress(len(plain[-1]))
     full = np.concatenate(plain)
@@ -76,19 +100,27 @@ def _places(codecs: dict[str, Codec], samples: Samples, exits: int) -> list[tupl
 
 
 def _through(
-    codec: Codec, chain: Chain, samples: Samples, cut: int, items: list[list[Array]]
-) -> tuple[int, NDArray[np.int64] | None]:
-    """Bytes sent for a batch, and the final labels behind the codec; None when it loses nothing."""
-    encoded = [[codec.encode(tensor) for tensor in tensors] for tensors in items]
-    sent = sum(len(one.data) for row in encoded for one in row)
+    codec: Codec, chain: Chain, samples: Samples, cut: int, items: list[list[Array]], tally: Tally
+) -> NDArray[np.int64] | None:
+    """The final labels behind the codec for a batch, None when it loses nothing; counts bytes and time."""
+    encoded = [_packed(codec, tensors, tally) for tensors in items]
     if codec.lossless:
-        return sent, None
+        return None
     columns = [[codec.decode(one) for one in column] for column in zip(*encoded, strict=True)]
     if cut == 0 and samples.preprocess is not None:
         tensors = [samples.preprocess.tensor(np.stack(columns[0]))]
     else:
         tensors = [np.concatenate(column) for column in columns]
-    return sent, chain.finish(cut, tensors).argmax(axis=1)
+    answers: NDArray[np.int64] = chain.finish(cut, tensors).argmax(axis=1)
+    return answers
+
+
+def _packed(codec: Codec, tensors: list[Array], tally: Tally) -> list[Encoded]:
+    started_s = time.perf_counter()
+    encoded = [codec.encode(tensor) for tensor in tensors]
+    tally.encode_ms.append((time.perf_counter() - started_s) * 1e3)
+    tally.payload_bytes += sum(len(one.data) for one in encoded)
+    return encoded
 
 
 def _evidence(
@@ -97,32 +129,33 @@ def _evidence(
     labels = np.concatenate(tally.labels)
     return CodecEvidence(
         cut=cut, codec=name, mean_bytes=round(tally.payload_bytes / len(truth), 1),
+        encode_ms=round(float(np.median(tally.encode_ms)), 5),
         accuracy=round(float(np.mean(labels == truth)), 6), agreement=round(float(np.mean(labels == full)), 6),
     )
 
 
-def choose(table: CodecTable, *, max_drop: float) -> CodecSection:
-    """The hidden and the input codec with the fewest bytes whose accuracy drops by at most `max_drop`.
+def choose(table: CodecTable, route: Route, *, max_drop: float) -> CodecSection:
+    """The cheapest hidden and input codec among those whose accuracy drops by at most `max_drop`.
 
     One codec of each kind serves all its cuts, so a hidden codec must hold at every cut and is judged by
-    the sum of its mean bytes.  Where a network has no payload of a kind, the policy file's default stays.
+    the sum of its prices.  Where a network has no payload of a kind, the policy file's default stays.
 
     Raises:
         ConfigError: no codec of a kind holds.
     """
     default = CodecSection()
     return CodecSection(
-        hidden=_best(table, "hidden", max_drop) or default.hidden,
-        input=_best(table, "input", max_drop) or default.input,
+        hidden=_best(table, route, "hidden", max_drop) or default.hidden,
+        input=_best(table, route, "input", max_drop) or default.input,
     )
 
 
-def _best(table: CodecTable, kind: str, max_drop: float) -> str | None:
+def _best(table: CodecTable, route: Route, kind: str, max_drop: float) -> str | None:
     rows = [row for row in table.rows if CODECS.load(row.codec).kind == kind]
     names = dict.fromkeys(row.codec for row in rows)
     # 1e-6: the table is rounded.
     worse = {row.codec for row in rows if row.accuracy < table.accuracy - max_drop - 1e-6}
-    sizes = {name: sum(row.mean_bytes for row in rows if row.codec == name) for name in names if name not in worse}
-    if rows and not sizes:
+    prices = {name: sum(route.price(row) for row in rows if row.codec == name) for name in names if name not in worse}
+    if rows and not prices:
         raise ConfigError(f"no {kind} codec keeps the accuracy within {max_drop:g}; allow a greater drop")
-    return min(sizes, key=lambda name: sizes[name]) if sizes else None
+    return min(prices, key=lambda name: prices[name]) if prices else None

@@ -59,14 +59,23 @@ class Workshop:
         """Where a process writes what it says."""
         return self.out / "logs" / f"{name}.log"
 
-    def step(self, name: str, *words: str, told: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
-        """Run one command with `--json`; `told` makes a line of its answer.
+    def step(
+        self, name: str, /, *words: object, told: Callable[[dict[str, Any]], str], **options: object
+    ) -> dict[str, Any]:
+        """Run one command with `--json`.
+
+        Args:
+            name: of the step.
+            words: the command and its arguments.
+            told: makes a line of the command's answer.
+            options: `take="0:5"` becomes `--take 0:5`.
 
         Raises:
             StepFailed: it ended with an error.
         """
         started_s = time.monotonic()
-        answer: dict[str, Any] = json.loads(run([*words, "--json"], self.log(name)))
+        flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
+        answer: dict[str, Any] = json.loads(run([str(word) for word in (*words, *flags, "--json")], self.log(name)))
         self.seconds[name] = round(time.monotonic() - started_s, 2)
         self.tell(name, self.seconds[name], told(answer))
         return answer
@@ -74,81 +83,71 @@ class Workshop:
 
 def prepare(shop: Workshop) -> dict[str, Any]:
     """Everything up to the stream; returns the JSON answers of the steps, by name."""
-    weights = shop.setting.objective
-    answers = {
-        "partition": shop.step(
-            "partition",
-            "partition",
-            str(config_path("demo/network.onnx")),
-            "--out",
-            str(shop.out / "bundles"),
-            "--name",
-            "fashion",
-            "--version",
-            "1",
-            "--config",
-            str(config_path("demo/network.yaml")),
-            told=lambda answer: f"bundle {answer['id'][:12]}, certificate passed",
-        ),
-        "calibrate": shop.step(
-            "calibrate",
-            "calibrate",
-            str(shop.bundle),
-            "--data",
-            str(shop.images),
-            "--take",
-            shop.setting.calibrate,
-            "--out",
-            str(shop.policy("any")),
-            "--ms",
-            str(weights.ms),
-            "--kb",
-            str(weights.kb),
-            "--cloud-ms",
-            str(weights.cloud_ms),
-            "--mu",
-            str(weights.mu),
-            told=lambda answer: f"policy {answer['id'][:12]}",
-        ),
-        "trace": shop.step(
-            "trace",
-            "trace",
-            str(shop.bundle),
-            "--data",
-            str(shop.images),
-            "--take",
-            shop.setting.stream,
-            "--policy",
-            str(shop.policy("any")),
-            "--out",
-            str(shop.stream),
-            told=lambda answer: f"{answer['samples']} frames through all {len(answer['accuracy'])} exits, for replay",
-        ),
-        "profile": shop.step(
-            "profile",
-            "profile",
-            str(shop.bundle),
-            "--data",
-            str(shop.images),
-            "--policy",
-            str(shop.policy("any")),
-            "--whole-ms",
-            str(shop.setting.whole_ms),
-            "--out",
-            str(shop.profile),
-            told=lambda answer: f"whole network {shop.setting.whole_ms:g} ms at slow-down {answer['slowdown']:.1f}",
-        ),
-        "keys": shop.step(
-            "keys", "keys", str(shop.out / "keys"), told=lambda answer: f"CURVE pair in {Path(answer['public']).parent}"
-        ),
-    }
+    network = shop.step(
+        "partition",
+        "partition",
+        config_path("demo/network.onnx"),
+        out=shop.out / "bundles",
+        name="fashion",
+        version="1",
+        config=config_path("demo/network.yaml"),
+        told=lambda answer: f"bundle {answer['id'][:12]}, certificate passed",
+    )
+    calibrated = _calibrate(shop)
+    trace = shop.step(
+        "trace",
+        "trace",
+        shop.bundle,
+        data=shop.images,
+        take=shop.setting.stream,
+        policy=shop.policy("any"),
+        out=shop.stream,
+        told=lambda answer: f"{answer['samples']} frames through all {len(answer['accuracy'])} exits, for replay",
+    )
+    profile = shop.step(
+        "profile",
+        "profile",
+        shop.bundle,
+        data=shop.images,
+        policy=shop.policy("any"),
+        whole_ms=shop.setting.whole_ms,
+        out=shop.profile,
+        told=lambda answer: f"whole network {shop.setting.whole_ms:g} ms at slow-down {answer['slowdown']:.1f}",
+    )
+    shop.step(
+        "keys",
+        "keys",
+        shop.out / "keys",
+        told=lambda answer: f"CURVE pair in {Path(answer['public']).parent}",
+    )
+    return {"partition": network, "calibrate": calibrated, "trace": trace, "profile": profile}
+
+
+def _calibrate(shop: Workshop) -> dict[str, Any]:
+    """Both policy files: they differ in what may leave the device."""
+    setting, weights = shop.setting, shop.setting.objective
+    answer = shop.step(
+        "calibrate",
+        "calibrate",
+        shop.bundle,
+        data=shop.images,
+        take=setting.calibrate,
+        out=shop.policy("any"),
+        ms=weights.ms,
+        kb=weights.kb,
+        cloud_ms=weights.cloud_ms,
+        mu=weights.mu,
+        rate=setting.rate_mbit,
+        slowdown=setting.nominal_slowdown,
+        told=lambda answer: f"policy {answer['id'][:12]}, codecs {' and '.join(answer['file']['codecs'].values())}",
+    )
     shop.policy("hidden").write_bytes(shop.policy("any").read_bytes())
     shop.step(
         "privacy",
         "policy",
         "set",
-        str(shop.policy("hidden")),
+        shop.policy("hidden"),
         "ship=hidden",
         told=lambda answer: f"policy {answer['id'][:12]}: pixels never leave the device",
     )
-    return answers
+    return answer

@@ -17,7 +17,8 @@ class Setting:
         live_frames: of each live run.
         outage_frames: of the outage run.
         fault_s: how long each fault lasts; `calm_s` is the time before, between and after.
-        whole_ms: how long the emulated device takes for the whole network.
+        whole_ms: how long the emulated device takes for the whole network; the exact slow-down follows from it.
+        nominal_slowdown: what to reckon with when codecs are chosen, before the device is profiled.
         rate_mbit, delay_ms: of the shaped link, per direction and one way.
         deadline_ms, margin_ms: of every frame.
         calibrate, stream: rows of the embedded images, `start:stop`; never mixed.
@@ -31,14 +32,15 @@ class Setting:
     fault_s: float = 2.0
     calm_s: float = 4.0
     whole_ms: float = 15.0
-    rate_mbit: float = 4.0
-    delay_ms: float = 2.0
+    nominal_slowdown: float = 50.0
+    rate_mbit: float = 10.0
+    delay_ms: float = 1.5
     deadline_ms: float = 150.0
     margin_ms: float = 40.0
     calibrate: str = "0:5000"
     stream: str = "5000:10000"
     replay_seeds: int = 5
-    objective: Objective = Objective(ms=1.0, kb=1.0, cloud_ms=2.0, mu=0.01)  # noqa: RUF009  (frozen)
+    objective: Objective = Objective(ms=1.0, kb=1.0, cloud_ms=2.0, mu=0.005)  # noqa: RUF009  (frozen)
 
     @staticmethod
     def short() -> Setting:

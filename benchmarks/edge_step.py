@@ -1,0 +1,219 @@
+"""What the edge loop adds to a frame: python -m benchmarks.edge_step [--quick] [--json FILE]
+
+1. a whole step with inference taken out: choose, read, answer, learn, log, metrics;
+2. a frame answered locally, over the bare onnxruntime calls of the same segments and heads, on a
+   MobileNetV2 at 224x224 with random weights (about 10 ms on one thread);
+3. resident memory of a camera's process that runs that network.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bandits.build import make_policy
+from benchmarks.harness import arguments, at_most, paired, report, statistics
+from benchmarks.models import mobilenet_bundle
+from edge_runtime import profiling
+from edge_runtime.breaker import Breaker
+from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.ledger import Ledger
+from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
+from edge_runtime.offload import Offloader
+from edge_runtime.prefix import Prefix
+from edge_runtime.sources.base import Frame
+from edge_runtime.sources.feed import NewestFrame
+from split_core import bundle as bundles
+from split_core import policy as policies
+from split_core import profiles, wire
+from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.bundle import Bundle
+from split_core.codecs import CODECS
+from split_core.policy import CodecSection, ExitSection, PolicyFile
+from split_core.profiles import HwProfile
+from split_core.telemetry.decisions import DecisionLog
+from split_core.telemetry.metrics import EdgeMetrics
+from split_core.tensors import Array
+from split_core.transport.memory import MemoryTransport
+
+
+class Instant:
+    """A backend whose sessions answer at once with zeros of the right shapes."""
+
+    name, version = "instant", "1"
+
+    def __init__(self, answers: Callable[[Sequence[str]], list[Array]]) -> None:
+        self._answers = answers
+        self._real = OnnxRuntimeBackend()
+
+    def load(self, model: bytes, *, threads: int) -> Any:
+        real = self._real.load(model, threads=threads)
+        return InstantSession(real.inputs, real.outputs, self._answers(real.outputs))
+
+
+class InstantSession:
+    def __init__(self, inputs: tuple[str, ...], outputs: tuple[str, ...], answer: list[Array]) -> None:
+        self.inputs, self.outputs, self._answer = inputs, outputs, answer
+
+    def run(self, feeds: Sequence[Array]) -> list[Array]:
+        return self._answer
+
+
+def make_loop(bundle: Bundle, profile: HwProfile, backend: Any, listeners: Sequence[OnOutcome], **bandit: Any) -> EdgeLoop:
+    """An edge loop whose worker has greeted it, and then says nothing."""
+    exits = bundle.manifest.exits
+    transport = MemoryTransport()
+    listener = transport.listen("memory://worker")
+    policy_file = PolicyFile(bundle_id=bundle.id, exits=tuple(ExitSection() for _ in range(exits)))
+    objective = policy_file.objective.build()
+    policy = make_policy("grid", exits=exits, rng=np.random.default_rng(0), objective=objective, params=bandit)
+    offloader = Offloader(
+        transport.connect("memory://worker"), wire.Hello(0, "bench", bundle.id, policy_file.id, ()),
+        classes=len(bundle.manifest.labels), exits=exits, ledger=Ledger(32), breaker=Breaker(),
+        codecs={"hidden": ("u8z", CODECS.load("u8z")()), "input": ("webp", CODECS.load("webp")())},
+        clock=time.monotonic, on_change=lambda _: None,
+    )
+    loop = EdgeLoop(
+        NewestFrame(), prefix=Prefix(bundle, backend), reader=policy_file.reader(), policy=policy,
+        costs=CostBook(profile, objective, ship_input=True, link=LinkModel(20.0, 1.0)), objective=objective,
+        offloader=offloader, labels=bundle.manifest.labels, ship_input=True, timing=Timing(10.0, 1.0),
+        clock=time.monotonic, on_outcome=listeners,
+    )
+    loop.step()
+    peer, frames = listener.receive() or (b"", [])
+    hello = wire.decode(frames)
+    listener.send(peer, wire.encode(wire.Welcome(hello.request_id, "bench", bundle.id, 0)))
+    loop.step()
+    return loop
+
+
+def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
+    """Microseconds of one locally answered frame, default policy, ten classes, log and metrics on."""
+    from tests.tiny import LABELS, PREPROCESS, tiny_model
+
+    from partitioner.build import partition
+
+    model = folder / "tiny.onnx"
+    model.write_bytes(tiny_model().SerializeToString())
+    bundle = bundles.load(
+        partition(model, folder, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time)
+    )
+    images = [np.random.default_rng(i).integers(0, 256, (8, 8, 1), np.uint8) for i in range(40)]
+    profile = profiling.profile(bundle, OnnxRuntimeBackend(), images, name="bench", codecs=CodecSection())
+    sure = np.array([[9.0, 0.0, 0.0, 0.0]], np.float32)
+    metrics = EdgeMetrics()
+    log = DecisionLog(folder / "decisions.jsonl", {})
+    loop = make_loop(
+        bundle, profile, Instant(lambda names: [sure for _ in names]),
+        [lambda outcome, record: metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms),
+         lambda outcome, record: log.write(record)],
+        splits=[1, 2, 3],
+    )
+    rounds, samples = (500 if quick else 5000), []
+    for seq in range(rounds + 200):
+        loop._slot.put(Frame(seq, time.monotonic(), images[0]))
+        started_s = time.perf_counter()
+        loop.step()
+        samples.append((time.perf_counter() - started_s) * 1e6)
+        if seq % 50 == 0:
+            time.sleep(0.002)   # let the log's thread write, as the time between frames would
+    log.close()
+    return {**statistics(samples[200:], "us"), "lost_records": log.lost, "arms": len(loop._policy.state()["arms"])}
+
+
+def local_frame(bundle: Bundle, profile: HwProfile, quick: bool) -> dict[str, Any]:
+    """A frame that runs through all segments and heads, beside the same onnxruntime calls alone."""
+    loop = make_loop(bundle, profile, OnnxRuntimeBackend(), [], splits=[bundle.manifest.exits])
+    prefix = loop._prefix
+    image = np.random.default_rng(0).integers(0, 256, prefix.preprocess.image_shape, np.uint8)
+    tensor = prefix.preprocess.tensor(image)
+    heads_read = len(loop._policy.begin(loop_context(loop)).heads)
+
+    def ours() -> None:
+        loop._slot.put(Frame(0, time.monotonic(), image))
+        loop.step()
+
+    def bare() -> None:
+        prefix.preprocess.tensor(image)
+        hidden: list[Array] = [tensor]
+        for k, segment in enumerate(prefix.segments, 1):
+            hidden = segment.run(hidden)
+            if heads_read > 1 and k < prefix.exits:
+                prefix.heads[k - 1].run(hidden)
+
+    return {**paired(ours, bare, rounds=20 if quick else 150, inner=2), "heads_read": heads_read}
+
+
+def loop_context(loop: EdgeLoop) -> Any:
+    """The context that the next frame would get."""
+    from bandits.policy import Context
+
+    return Context(tuple(range(loop._prefix.exits + 1)), True, 1e4, loop._costs.costs())
+
+
+def memory_mb(bundle_dir: Path, folder: Path) -> dict[str, float]:
+    """Resident memory of `python -m edge_runtime` after 40 frames."""
+    bundle = bundles.load(bundle_dir)
+    images = np.random.default_rng(0).integers(0, 256, (40, 224, 224, 3), np.uint8)
+    np.savez(folder / "images.npz", images=images)
+    policy = PolicyFile(bundle_id=bundle.id, exits=tuple(ExitSection() for _ in range(bundle.manifest.exits)))
+    policies.save(policy, folder / "policy.yaml")
+    profiles.save(
+        profiling.profile(bundle, OnnxRuntimeBackend(), list(images), name="bench", codecs=CodecSection()),
+        folder / "profile.yaml",
+    )
+    (folder / "edge.yaml").write_text(
+        json.dumps(
+            {
+                "bundle": str(bundle_dir), "policy": str(folder / "policy.yaml"), "profile": str(folder / "profile.yaml"),
+                "source": {"kind": "directory", "options": {"path": str(folder / "pictures"), "loop": True}, "limit": 40, "fps": 20},
+                "bandit": {"name": "edge_only"}, "deadline_ms": 5000, "margin_ms": 500,
+            }
+        )
+    )
+    write_pictures(folder / "pictures", images[:8])
+    program = (
+        "import sys, resource; from edge_runtime.__main__ import main; code = main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder / "edge.yaml")], capture_output=True, text=True, check=True
+    )
+    return {"peak_mb": float(done.stdout.split()[-1]), "bundle_mb": sum(p.bytes for p in bundle.manifest.pieces()) / 1e6}
+
+
+def write_pictures(folder: Path, images: np.ndarray) -> None:
+    """Save as PNG, so that the process under test reads one at a time, as from a camera."""
+    from PIL import Image
+
+    folder.mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}.png")
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        step = step_without_inference(folder, options.quick)
+        bundle_dir = mobilenet_bundle(folder)
+        memory = memory_mb(bundle_dir, folder)
+        local = local_frame(bundles.load(bundle_dir), profiles.load(folder / "profile.yaml"), options.quick)
+    goals = [
+        at_most("edge step without inference", step["median"], "us", 50.0, "a bare decision step is about 22 us"),
+        at_most("local frame over bare onnxruntime", local["ratio"], "x", 1.02, "the same segments and heads, no loop"),
+        at_most("edge process, MobileNetV2", memory["peak_mb"], "MB", 200.0, "python, numpy and onnxruntime included"),
+    ]
+    report("edge_step", {"step": step, "local_frame": local, "memory": memory}, goals, options)
+
+
+if __name__ == "__main__":
+    main()
