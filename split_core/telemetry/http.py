@@ -19,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from split_core.errors import ConfigError
 from split_core.telemetry.metrics import exposition
 
+STOP_S = 0.1  # how long `close` may take
 CLIENT_TIMEOUT_S = 2.0  # somebody who connects and says nothing
 
 
@@ -84,7 +85,7 @@ class HealthServer:
         except OSError as error:
             raise ConfigError(f"http: cannot listen at {address} ({error.strerror or error})") from error
         self.url = f"http://{host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(STOP_S,), name="health", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
