@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -30,7 +31,7 @@ from split_core import config, policy, traces
 from split_core.backends import BACKENDS
 from split_core.bundle import Bundle
 from split_core.objective import Objective
-from split_core.policy import CodecEvidence, CodecSection, ObjectiveSection
+from split_core.policy import CodecSection, ObjectiveSection
 from split_core.readings import Reader
 from split_core.traces import Traces
 
@@ -58,6 +59,10 @@ def calibrate(
     target: Annotated[float, typer.Option(help="Agreement that a certified threshold promises.")] = 0.98,
     risk: Annotated[float, typer.Option(help="Chance, per exit, that the promise is false.")] = 0.1,
     max_drop: Annotated[float, typer.Option(help="Accuracy that a codec may cost.", min=0, max=1)] = 0.002,
+    slowdown: Annotated[
+        float, typer.Option(help="The device packs payloads this many times slower than this machine.", min=1)
+    ] = 1.0,
+    rate_mbit: Annotated[float, typer.Option("--rate", help="Mbit/s of the uplink to expect.", min=0.001)] = 10.0,
     codec_samples: Annotated[int, typer.Option(help="Samples that codecs are measured on.", min=1)] = 2000,
     threads: Threads = 0,
     seed: Annotated[int, typer.Option(help="Of the split into halves.", min=0)] = 0,
@@ -71,7 +76,8 @@ def calibrate(
     bundle = bundles.load(bundle_dir)
     samples, chain = _ready(bundle, data, take, threads)
     table = _measured(chain, samples.first(codec_samples), silent=as_json)
-    codecs = codec_choice.choose(table, max_drop=max_drop)
+    route = codec_choice.Route(wishes.objective, slowdown, rate_mbit)
+    codecs = codec_choice.choose(table, route, max_drop=max_drop)
     recorded = _recorded(bundle, chain, samples, codecs, raw_reader(chain.exits, criterion), silent=as_json)
     result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed)
     if trace_out:
@@ -130,7 +136,7 @@ def _objective(
 
 def _measured(chain: Chain, samples: Samples, *, silent: bool) -> CodecTable:
     with _progress("Measuring codecs", len(samples), silent=silent) as done:
-        return codec_choice.measure(chain, samples, done)
+        return codec_choice.measure(chain, samples, clock=time.perf_counter, progress=done)
 
 
 def _recorded(
@@ -179,7 +185,7 @@ def _show(console: Console, result: Fit, table: CodecTable, out: Path) -> None:
 def exits_table(result: Fit) -> Table:
     """Per exit: accuracy, calibration, and what its certified threshold is worth on held-out samples."""
     table = Table("exit", title="exits", box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("accuracy", "temp.", "map", "ECE raw", "ECE now", "certified", "agrees", "answers"):
+    for title in ("right", "temp.", "map", "raw ECE", "ECE", "certified", "agrees", "answers"):
         table.add_column(title, justify="right")
     for k, (section, held_out) in enumerate(zip(result.policy.exits, result.held_out, strict=True), 1):
         table.add_row(
@@ -187,28 +193,25 @@ def exits_table(result: Fit) -> Table:
             f"{len(section.scores)} knots" if section.scores else "none",
             f"{held_out.ece_before:.4f}", f"{held_out.ece_after:.4f}",
             "never" if section.certified is None else f"{section.certified:.3f}",
-            "" if held_out.agreement is None else f"{held_out.agreement:.2%}", f"{held_out.answered:.1%}",
+            "" if held_out.agreement is None else f"{held_out.agreement:.1%}", f"{held_out.answered:.1%}",
         )
     return table
 
 
 def codecs_table(table: CodecTable, chosen: CodecSection) -> Table:
-    """Bytes per sample of every codec at every cut, with what it does to accuracy; chosen ones are marked."""
-    title = f"bytes per sample, and change of accuracy in points, on {table.samples} samples"
-    shown = Table("codec", title=title, box=SIMPLE_HEAD, pad_edge=False)
+    """Every codec: time to pack, what it costs in accuracy, bytes at every cut; the chosen ones are marked."""
+    about = f"codecs: bytes per sample by cut, on {table.samples} samples"
+    shown = Table("codec", title=about, box=SIMPLE_HEAD, pad_edge=False)
     cuts = sorted({row.cut for row in table.rows})
-    for cut in cuts:
-        shown.add_column(f"cut {cut}", justify="right")
+    for title in ("ms", "accuracy", *(f"cut {cut}" for cut in cuts)):
+        shown.add_column(title, justify="right")
     for name in dict.fromkeys(row.codec for row in table.rows):
-        cells = {row.cut: _codec_cell(row, table.accuracy) for row in table.rows if row.codec == name}
+        rows = {row.cut: row for row in table.rows if row.codec == name}
+        cells = (f"{rows[cut].mean_bytes:.0f}" if cut in rows else "" for cut in cuts)
         mark = " *" if name in (chosen.hidden, chosen.input) else ""
-        shown.add_row(name + mark, *(cells.get(cut, "") for cut in cuts))
+        slowest, worst = max(row.encode_ms for row in rows.values()), min(row.accuracy for row in rows.values())
+        shown.add_row(name + mark, f"{slowest:.2f}", f"{100 * (worst - table.accuracy):+.2f}", *cells)
     return shown
-
-
-def _codec_cell(row: CodecEvidence, accuracy: float) -> str:
-    change = 100 * (row.accuracy - accuracy)
-    return f"{row.mean_bytes:.0f}" + (f" {change:+.2f}" if abs(change) >= 0.005 else "")
 
 
 def trace_table(recorded: Traces, codecs: CodecSection) -> Table:

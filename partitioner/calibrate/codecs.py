@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +23,7 @@ MAX_DROP = 0.002   # of the full network's accuracy
 
 @dataclass
 class Tally:
-    """One codec at one cut, so far."""
+    """One codec at one cut, so far: bytes of all samples, milliseconds of each, final labels by batch."""
 
     payload_bytes: int = 0
     encode_ms: list[float] = field(default_factory=list)
@@ -59,7 +59,7 @@ class CodecTable:
     rows: tuple[CodecEvidence, ...]
 
 
-def measure(chain: Chain, samples: Samples, progress: Progress) -> CodecTable:
+def measure(chain: Chain, samples: Samples, *, clock: Callable[[], float], progress: Progress) -> CodecTable:
     """Every codec at every cut that it can carry: bytes, time, and the full network's answers behind it.
 
     A codec that refuses a tensor of this network (an integer mask, say) is left out altogether.
@@ -67,6 +67,7 @@ def measure(chain: Chain, samples: Samples, progress: Progress) -> CodecTable:
     Args:
         chain: the bundle's pieces.
         samples: N of them.
+        clock: seconds, as `time.perf_counter`.
         progress: told after every batch.
     """
     codecs: dict[str, Codec] = {name: CODECS.load(name)() for name in CODECS}
@@ -77,14 +78,15 @@ def measure(chain: Chain, samples: Samples, progress: Progress) -> CodecTable:
     for rows, passage in passages(chain, samples):
         plain.append(passage.logits[-1].argmax(axis=1))
         for name, cut in (place for place in places if place[0] not in unfit):
+            items, tally = items_at(samples, rows, passage, cut), tallies[name, cut]
             try:
-                labels = _through(
-                    codecs[name], chain, samples, cut, items_at(samples, rows, passage, cut), tallies[name, cut]
-                )
+                encoded = [_packed(codecs[name], tensors, tally, clock) for tensors in items]
             except CodecError:
                 unfit.add(name)
                 continue
-            tallies[name, cut].labels.append(plain[-1] if labels is None else labels)
+            tally.labels.append(
+                plain[-1] if codecs[name].lossless else _labels_behind(codecs[name], chain, samples, cut, encoded)
+            )
         progress(len(plain[-1]))
     full = np.concatenate(plain)
     kept = [place for place in places if place[0] not in unfit]
@@ -99,28 +101,26 @@ def _places(codecs: dict[str, Codec], samples: Samples, exits: int) -> list[tupl
     return [(name, cut) for name, codec in codecs.items() for cut in (hidden if codec.kind == "hidden" else images)]
 
 
-def _through(
-    codec: Codec, chain: Chain, samples: Samples, cut: int, items: list[list[Array]], tally: Tally
-) -> NDArray[np.int64] | None:
-    """The final labels behind the codec for a batch, None when it loses nothing; counts bytes and time."""
-    encoded = [_packed(codec, tensors, tally) for tensors in items]
-    if codec.lossless:
-        return None
+def _packed(codec: Codec, tensors: list[Array], tally: Tally, clock: Callable[[], float]) -> list[Encoded]:
+    """One sample's payload; counts its bytes and the time it took."""
+    started_s = clock()
+    encoded = [codec.encode(tensor) for tensor in tensors]
+    tally.encode_ms.append((clock() - started_s) * 1e3)
+    tally.payload_bytes += sum(len(one.data) for one in encoded)
+    return encoded
+
+
+def _labels_behind(
+    codec: Codec, chain: Chain, samples: Samples, cut: int, encoded: list[list[Encoded]]
+) -> NDArray[np.int64]:
+    """What the full network answers when it goes on from these payloads."""
     columns = [[codec.decode(one) for one in column] for column in zip(*encoded, strict=True)]
     if cut == 0 and samples.preprocess is not None:
         tensors = [samples.preprocess.tensor(np.stack(columns[0]))]
     else:
         tensors = [np.concatenate(column) for column in columns]
-    answers: NDArray[np.int64] = chain.finish(cut, tensors).argmax(axis=1)
-    return answers
-
-
-def _packed(codec: Codec, tensors: list[Array], tally: Tally) -> list[Encoded]:
-    started_s = time.perf_counter()
-    encoded = [codec.encode(tensor) for tensor in tensors]
-    tally.encode_ms.append((time.perf_counter() - started_s) * 1e3)
-    tally.payload_bytes += sum(len(one.data) for one in encoded)
-    return encoded
+    labels: NDArray[np.int64] = chain.finish(cut, tensors).argmax(axis=1)
+    return labels
 
 
 def _evidence(

@@ -9,7 +9,7 @@ import pytest
 
 from split_core import bundle, policy, traces
 from split_core.cli import main
-from tests.tiny import LABELS, tiny_samples
+from tests.tiny import LABELS, tiny_model, tiny_samples
 
 CONFIG = """
 name: quadrants
@@ -172,3 +172,15 @@ def test_a_policy_of_another_bundle_is_refused(
     said = refusal(capsys, 3, "trace", other, "--data", samples, "--policy", tmp_path / "p.yaml", "--out", tmp_path / "s")
     assert "made for bundle" in said
     assert "offramp calibrate" in said
+
+
+def test_a_bare_network_goes_the_whole_road(run: Any, samples: Path, tmp_path: Path) -> None:
+    model = tiny_model()
+    del model.graph.output[:-1]
+    (tmp_path / "bare.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "net.yaml").write_text(CONFIG)
+    run("partition", tmp_path / "bare.onnx", "--config", tmp_path / "net.yaml", "--out", tmp_path / "b")
+    root = tmp_path / "b" / "quadrants" / "3"
+    run("calibrate", root, "--data", samples, "--out", tmp_path / "p.yaml", "--threads", 1)
+    assert bundle.load(root).manifest.exits == 1
+    assert len(policy.load(tmp_path / "p.yaml").exits) == 1
