@@ -67,7 +67,9 @@ class InstantSession:
         return self._answer
 
 
-def make_loop(bundle: Bundle, profile: HwProfile, backend: Any, listeners: Sequence[OnOutcome], **bandit: Any) -> EdgeLoop:
+def make_loop(
+    bundle: Bundle, profile: HwProfile, backend: Any, listeners: Sequence[OnOutcome], **bandit: Any
+) -> EdgeLoop:
     """An edge loop whose worker has greeted it, and then says nothing."""
     exits = bundle.manifest.exits
     transport = MemoryTransport()
@@ -76,16 +78,29 @@ def make_loop(bundle: Bundle, profile: HwProfile, backend: Any, listeners: Seque
     objective = policy_file.objective.build()
     policy = make_policy("grid", exits=exits, rng=np.random.default_rng(0), objective=objective, params=bandit)
     offloader = Offloader(
-        transport.connect("memory://worker"), wire.Hello(0, "bench", bundle.id, policy_file.id, ()),
-        classes=len(bundle.manifest.labels), exits=exits, ledger=Ledger(32), breaker=Breaker(),
+        transport.connect("memory://worker"),
+        wire.Hello(0, "bench", bundle.id, policy_file.id, ()),
+        classes=len(bundle.manifest.labels),
+        exits=exits,
+        ledger=Ledger(32),
+        breaker=Breaker(),
         codecs={"hidden": ("u8z", CODECS.load("u8z")()), "input": ("webp", CODECS.load("webp")())},
-        clock=time.monotonic, on_change=lambda _: None,
+        clock=time.monotonic,
+        on_change=lambda _: None,
     )
     loop = EdgeLoop(
-        NewestFrame(), prefix=Prefix(bundle, backend), reader=policy_file.reader(), policy=policy,
-        costs=CostBook(profile, objective, ship_input=True, link=LinkModel(20.0, 1.0)), objective=objective,
-        offloader=offloader, labels=bundle.manifest.labels, ship_input=True, timing=Timing(10.0, 1.0),
-        clock=time.monotonic, on_outcome=listeners,
+        NewestFrame(),
+        prefix=Prefix(bundle, backend),
+        reader=policy_file.reader(),
+        policy=policy,
+        costs=CostBook(profile, objective, ship_input=True, link=LinkModel(20.0, 1.0)),
+        objective=objective,
+        offloader=offloader,
+        labels=bundle.manifest.labels,
+        ship_input=True,
+        timing=Timing(10.0, 1.0),
+        clock=time.monotonic,
+        on_outcome=listeners,
     )
     loop.step()
     peer, frames = listener.receive() or (b"", [])
@@ -97,14 +112,15 @@ def make_loop(bundle: Bundle, profile: HwProfile, backend: Any, listeners: Seque
 
 def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
     """Microseconds of one locally answered frame, default policy, ten classes, log and metrics on."""
-    from tests.tiny import LABELS, PREPROCESS, tiny_model
-
     from partitioner.build import partition
+    from tests.tiny import LABELS, PREPROCESS, tiny_model
 
     model = folder / "tiny.onnx"
     model.write_bytes(tiny_model().SerializeToString())
     bundle = bundles.load(
-        partition(model, folder, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time)
+        partition(
+            model, folder, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time
+        )
     )
     images = [np.random.default_rng(i).integers(0, 256, (8, 8, 1), np.uint8) for i in range(40)]
     profile = profiling.profile(bundle, OnnxRuntimeBackend(), images, name="bench", codecs=CodecSection())
@@ -112,9 +128,13 @@ def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
     metrics = EdgeMetrics()
     log = DecisionLog(folder / "decisions.jsonl", {})
     loop = make_loop(
-        bundle, profile, Instant(lambda names: [sure for _ in names]),
-        [lambda outcome, record: metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms),
-         lambda outcome, record: log.write(record)],
+        bundle,
+        profile,
+        Instant(lambda names: [sure for _ in names]),
+        [
+            lambda outcome, record: metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms),
+            lambda outcome, record: log.write(record),
+        ],
         splits=[1, 2, 3],
     )
     rounds, samples = (500 if quick else 5000), []
@@ -124,7 +144,7 @@ def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
         loop.step()
         samples.append((time.perf_counter() - started_s) * 1e6)
         if seq % 50 == 0:
-            time.sleep(0.002)   # let the log's thread write, as the time between frames would
+            time.sleep(0.002)  # let the log's thread write, as the time between frames would
     log.close()
     return {**statistics(samples[200:], "us"), "lost_records": log.lost, "arms": len(loop._policy.state()["arms"])}
 
@@ -173,21 +193,34 @@ def memory_mb(bundle_dir: Path, folder: Path) -> dict[str, float]:
     (folder / "edge.yaml").write_text(
         json.dumps(
             {
-                "bundle": str(bundle_dir), "policy": str(folder / "policy.yaml"), "profile": str(folder / "profile.yaml"),
-                "source": {"kind": "directory", "options": {"path": str(folder / "pictures"), "loop": True}, "limit": 40, "fps": 20},
-                "bandit": {"name": "edge_only"}, "deadline_ms": 5000, "margin_ms": 500,
+                "bundle": str(bundle_dir),
+                "policy": str(folder / "policy.yaml"),
+                "profile": str(folder / "profile.yaml"),
+                "source": {
+                    "kind": "directory",
+                    "options": {"path": str(folder / "pictures"), "loop": True},
+                    "limit": 40,
+                    "fps": 20,
+                },
+                "bandit": {"name": "edge_only"},
+                "deadline_ms": 5000,
+                "margin_ms": 500,
             }
         )
     )
     write_pictures(folder / "pictures", images[:8])
     program = (
-        "import sys, resource; from edge_runtime.__main__ import main; code = main(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024); sys.exit(code)"
+        "import sys; from edge_runtime.__main__ import main; from edge_runtime.profiling import peak_mb; "
+        "code = main(sys.argv[1:]); "
+        "print(peak_mb()); sys.exit(code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder / "edge.yaml")], capture_output=True, text=True, check=True
     )
-    return {"peak_mb": float(done.stdout.split()[-1]), "bundle_mb": sum(p.bytes for p in bundle.manifest.pieces()) / 1e6}
+    return {
+        "peak_mb": float(done.stdout.split()[-1]),
+        "bundle_mb": sum(p.bytes for p in bundle.manifest.pieces()) / 1e6,
+    }
 
 
 def write_pictures(folder: Path, images: np.ndarray) -> None:

@@ -71,7 +71,8 @@ def paired(ours: Callable[[], object], peer: Callable[[], object], rounds: int, 
     """Time two calls in turn, A B A B; the ratio is the median over pairs.
 
     Args:
-        ours, peer: called without arguments.
+        ours: called without arguments.
+        peer: the same.
         rounds: pairs.
         inner: calls per measurement.
 
@@ -80,7 +81,7 @@ def paired(ours: Callable[[], object], peer: Callable[[], object], rounds: int, 
     """
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     for call in (ours, peer):
-        _microseconds(call, inner)   # warm up
+        _microseconds(call, inner)  # warm up
     for _ in range(rounds):
         times["ours"].append(_microseconds(ours, inner))
         times["peer"].append(_microseconds(peer, inner))

@@ -15,7 +15,7 @@ from split_core.preprocess import Preprocess
 
 # Sandler et al. 2018, table 2: expansion, channels, repeats, stride.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-EXIT_AFTER = (2, 5, 9, 12, 15)   # inverted residual blocks, from 0
+EXIT_AFTER = (2, 5, 9, 12, 15)  # inverted residual blocks, from 0
 CLASSES = 1000
 
 
@@ -59,7 +59,16 @@ class MobileNetV2:
         return self._add("Add", [x, y], name) if residual else y
 
     def _conv(
-        self, x: str, taken: int, made: int, side: int, stride: int, *, groups: int = 1, active: bool = True, name: str = ""
+        self,
+        x: str,
+        taken: int,
+        made: int,
+        side: int,
+        stride: int,
+        *,
+        groups: int = 1,
+        active: bool = True,
+        name: str = "",
     ) -> str:
         fan_in = taken // groups * side * side
         weight = self._weight(self._rng.normal(0, (2 / fan_in) ** 0.5, (made, taken // groups, side, side)))
@@ -101,7 +110,12 @@ def mobilenet_bundle(folder: Path) -> Path:
         path = Path(scratch) / "mobilenet_v2.onnx"
         path.write_bytes(MobileNetV2().model().SerializeToString())
         return partition(
-            path, folder, name="mobilenet_v2", version="1", labels=[str(i) for i in range(CLASSES)],
+            path,
+            folder,
+            name="mobilenet_v2",
+            version="1",
+            labels=[str(i) for i in range(CLASSES)],
             preprocess=Preprocess(height=224, width=224, colour="rgb", mean=(0.5,), std=(0.5,)),
-            seed=0, clock=time.time,
+            seed=0,
+            clock=time.time,
         )

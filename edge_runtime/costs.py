@@ -16,6 +16,7 @@ from split_core.profiles import HwProfile
 
 DEVICE_RATE = 0.02  # weight of a new measurement; a device changes in seconds (clocks, heat)
 LINK_DECAY = 0.98  # memory of about 50 offloads
+REPRICE_EVERY = 16    # frames: device steps drift slowly, and pricing takes 20 us
 OUTLIER = 4.0  # a step that took this many times its mean counts as this many: one hiccup is no trend
 
 
@@ -77,6 +78,7 @@ class CostBook:
         self._cloud_ms = [sum(steps[cut:]) for cut in range(len(steps))]
         self._heard = [False] * len(steps)
         self._costs: Costs | None = None
+        self._unpriced = 0
 
     @property
     def exits(self) -> int:
@@ -89,7 +91,9 @@ class CostBook:
             for k, ms in enumerate(measured):
                 if ms > 0.0:
                     means[k] += DEVICE_RATE * (min(ms, OUTLIER * means[k] + 0.1) - means[k])
-        self._costs = None
+        self._unpriced += 1
+        if self._unpriced >= REPRICE_EVERY:
+            self._costs = None
 
     def observe_payload(self, cut: int, encode_ms: float, payload_bytes: int) -> None:
         """One payload was packed."""
@@ -119,9 +123,9 @@ class CostBook:
         return self._encode_ms[cut] + self.link.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
 
     def costs(self) -> Costs:
-        """What a policy is told, in units of the objective; the same object until something was observed."""
+        """What a policy is told, in units of the objective; priced anew after every offload and every 16 frames."""
         if self._costs is None:
-            self._costs = self._priced()
+            self._costs, self._unpriced = self._priced(), 0
         return self._costs
 
     def _priced(self) -> Costs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ def profile(
             for cut in k_range
         ),
         slowdown=slowdown,
-        memory_mb=round(resident_mb(), 1),
+        memory_mb=peak_mb(),
     )
 
 
@@ -155,6 +154,14 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def resident_mb() -> float:
-    """Largest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+def peak_mb() -> float | None:
+    """Largest resident memory of this process so far, in MB; None where the system does not say.
+
+    Not `getrusage`: on Linux that one begins with the memory of whoever started the process.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return round(kilobytes[0] / 1024.0, 1) if kilobytes else None

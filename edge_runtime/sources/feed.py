@@ -81,6 +81,10 @@ class Feed:
             self._source.close()
             self._wake()
 
+    def _next_due_s(self, due_at_s: float, now: float) -> float:
+        # Late by more than a period: begin anew.  Catching up would only make frames that nobody reads.
+        return (now if now - due_at_s > self._period_s else due_at_s) + self._period_s
+
     def _read_all(self) -> None:
         due_at_s, seq = self._clock(), 0
         while not self._stopping.is_set() and (not self._limit or seq < self._limit):
@@ -93,5 +97,4 @@ class Feed:
             self.slot.put(Frame(seq, self._clock(), pixels))
             self._wake()
             seq += 1
-            # What was late stays late: catching up would only make frames that nobody reads.
-            due_at_s = max(due_at_s + self._period_s, self._clock())
+            due_at_s = self._next_due_s(due_at_s, self._clock())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+LINGER_S = 0.05  # between two writings: a batch costs the producer nothing, a wake-up per item 10 us
 
 
 class BackgroundWriter(Generic[Item]):
@@ -19,38 +21,38 @@ class BackgroundWriter(Generic[Item]):
         capacity: items that may wait; further ones are lost.
 
     Attributes:
-        lost: items that found the queue full or could not be written.
+        lost: items that found no room or could not be written.
     """
 
     def __init__(self, write: Callable[[list[Item]], None], name: str, capacity: int = 4096) -> None:
-        self._write = write
-        self._queue: queue.Queue[Item | None] = queue.Queue(maxsize=capacity)
+        self._write, self._capacity = write, capacity
+        self._items: deque[Item] = deque()
+        self._closing = threading.Event()
         self.lost = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: Item) -> None:
         """Hand over one item; never blocks, never raises."""
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
+        if len(self._items) < self._capacity:
+            self._items.append(item)
+        else:
             self.lost += 1
 
     def close(self) -> None:
-        """Write what is queued, then end the thread."""
-        self._queue.put(None)
+        """Write what is waiting, then end the thread."""
+        self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            items = [item for item in batch if item is not None]
-            try:
-                if items:
-                    self._write(items)
-            except OSError:
-                self.lost += len(items)
-            if len(items) < len(batch):
-                return
+        while not self._closing.wait(LINGER_S):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        batch = [self._items.popleft() for _ in range(len(self._items))]
+        try:
+            if batch:
+                self._write(batch)
+        except OSError:
+            self.lost += len(batch)
