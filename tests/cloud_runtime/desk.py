@@ -24,7 +24,7 @@ SEGMENT_S = 0.001
 
 
 def tiny(folder: Path) -> Model:
-    return load_model(folder, OnnxRuntimeBackend(), threads=1, engines=1)
+    return load_model(folder, OnnxRuntimeBackend(), threads=1, engines=3)
 
 
 def image() -> tuple[Encoded, ...]:

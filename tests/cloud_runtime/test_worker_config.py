@@ -25,7 +25,7 @@ def test_the_shipped_example_is_a_configuration() -> None:
 
 
 def test_no_keys_and_no_word_of_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match="set curve.secret_key .* or ask for 'plain: true'"):
+    with pytest.raises(ConfigError, match=r"set curve\.secret_key .* or ask for 'plain: true'"):
         parsed({"bundles": ["b"]}, CloudConfig, "here")
 
 
