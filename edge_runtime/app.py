@@ -138,7 +138,7 @@ class EdgeApp:
             clock=clock,
             on_outcome=self._listeners(config, ids),
         )
-        self._stopping, self._model = False, bundle.manifest.name
+        self._stopping, self._model, self._dropped = False, bundle.manifest.name, 0
         self._serve(config)
         log.info("ready", camera=config.camera, bundle=bundle.id[:12], policy=policy_file.id[:12], bandit=bandit.name)
 
@@ -226,6 +226,8 @@ class EdgeApp:
         left_s = PATIENCE_S if due_at_s is None else due_at_s - time.monotonic()
         self.channel.wait(min(PATIENCE_S, max(0.0, left_s)))
         self.metrics.breaker("open" if self._breaker.is_open else "closed")
+        self.metrics.dropped(self.feed.slot.dropped - self._dropped)
+        self._dropped = self.feed.slot.dropped
 
 
 def make_source(config: EdgeConfig) -> Source:

@@ -1,0 +1,50 @@
+"""What is written for people is true: commands exist, links lead somewhere, examples are accepted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cloud_runtime.config import CloudConfig
+from edge_runtime.config import EdgeConfig
+from partitioner.build import NetworkFile
+from split_core import config
+from split_core.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = {
+    "configs/edge.yaml": EdgeConfig, "configs/cloud.yaml": CloudConfig,
+    "configs/demo/edge.yaml": EdgeConfig, "configs/demo/cloud.yaml": CloudConfig,
+    "configs/demo/network.yaml": NetworkFile,
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path):
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_exists(page: Path):
+    named = set(re.findall(r"(?m)^(?:\.venv/bin/)?offramp (\w+)|`(?:\.venv/bin/)?offramp (\w+)", page.read_text()))
+    assert {first or second for first, second in named} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_is_accepted(name: str):
+    assert config.load(ROOT / name, EXAMPLES[name])
+
+
+def test_no_example_is_forgotten():
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
+    assert found == set(EXAMPLES)
+
+
+def test_every_command_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}`" not in text and f"offramp {name}" not in text] == []
