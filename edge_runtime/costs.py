@@ -16,7 +16,7 @@ from split_core.profiles import HwProfile
 
 DEVICE_RATE = 0.02  # weight of a new measurement; a device changes in seconds (clocks, heat)
 LINK_DECAY = 0.98  # memory of about 50 offloads
-REPRICE_EVERY = 16    # frames: device steps drift slowly, and pricing takes 20 us
+REPRICE_EVERY = 16  # frames: device steps drift slowly, and pricing takes 20 us
 OUTLIER = 4.0  # a step that took this many times its mean counts as this many: one hiccup is no trend
 
 

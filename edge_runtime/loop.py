@@ -9,8 +9,7 @@ would not fit into the time left is not begun.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,33 +17,16 @@ from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, S
 from edge_runtime.costs import CostBook
 from edge_runtime.offload import Loss, Offloader, Parcel, Reply
 from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Prefix, Run
+from edge_runtime.prefix import Prefix
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.ticket import NOTHING, Ending, Ticket, outcome_of, record_of
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.objective import Objective
-from split_core.readings import Reader, Reading
+from split_core.readings import Reader
 from split_core.telemetry.decisions import FrameRecord
 
-NOTHING = Reading(0, -1, 0.0, 0.0, 0.0)  # no exit could be read: the engine failed, or the frame is no image
-
 OnOutcome = Callable[[Outcome, FrameRecord], None]
-
-
-@dataclass(eq=False)
-class Ticket:
-    """One frame on its way."""
-
-    frame: Frame
-    deadline_at_s: float
-    plan: Plan
-    run: Run | None = None
-    readings: list[Reading] = field(default_factory=list)
-    parcel: Parcel | None = None
-
-    def best(self) -> Reading:
-        """The best local reading: the most confident, the deeper of equals; the full model's if it was run."""
-        return max(self.readings, key=lambda r: (r.confidence, r.exit), default=NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +118,9 @@ class EdgeLoop:
             ticket.run = self._prefix.start(frame.pixels)
             self._follow(ticket)
         except DataError:
-            self._finish(ticket, NOTHING, "edge", "bad_frame")
+            self._finish(ticket, Ending(NOTHING, "edge", "bad_frame"))
         except BackendError:
-            self._finish(ticket, ticket.best(), "edge", "engine")
+            self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
 
     def _begin(self, frame: Frame) -> Plan:
         now = self._clock()
@@ -192,7 +174,7 @@ class EdgeLoop:
 
     def _answer(self, ticket: Ticket, action: Answer) -> None:
         reading = next(r for r in ticket.readings if r.exit == action.exit)
-        cost = self._finish(ticket, reading, "edge", "")
+        cost = self._finish(ticket, Ending(reading, "edge"))
         if ticket.plan.learns:
             self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), action, None, cost))
 
@@ -241,7 +223,7 @@ class EdgeLoop:
         verdict = self._reader.read(reply.exit, reply.logits)
         parcel = ticket.parcel
         self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms)
-        cost = self._finish(ticket, verdict, "cloud", "", reply)
+        cost = self._finish(ticket, Ending(verdict, "cloud", reply=reply))
         if ticket.plan.learns:
             self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
 
@@ -249,7 +231,7 @@ class EdgeLoop:
         try:
             self._answer_locally(ticket, loss.reason)
         except BackendError:
-            self._finish(ticket, ticket.best(), "edge", "engine")
+            self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
 
     def _answer_locally(self, ticket: Ticket, reason: str) -> None:
         """The best this device can still do: the full model if there is time, else the best reading."""
@@ -259,67 +241,18 @@ class EdgeLoop:
         # After a timeout other frames are overdue as well: no time for more than one exit each.
         if reason != "timeout" and run.depth < self._prefix.exits and whole_ms < self._left_ms(ticket):
             self._run_to(ticket, self._prefix.exits, settle=False)
-            self._finish(ticket, ticket.readings[-1], "edge", "")
+            self._finish(ticket, Ending(ticket.readings[-1], "edge"))
             return
         if not ticket.readings:
             self._run_to(ticket, max(1, run.depth), settle=False)
-        self._finish(ticket, ticket.best(), "edge", reason)
+        self._finish(ticket, Ending(ticket.best(), "edge", reason))
 
-    def _finish(
-        self,
-        ticket: Ticket,
-        reading: Reading,
-        where: Literal["edge", "cloud"],
-        degraded: str,
-        reply: Reply | None = None,
-    ) -> float:
+    def _finish(self, ticket: Ticket, ending: Ending) -> float:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""
-        now = self._clock()
-        latency_ms = (now - ticket.frame.captured_at_s) * 1e3
-        parcel, run = ticket.parcel, ticket.run
-        if run is not None:
-            self._costs.observe_device(run.segment_ms, run.head_ms)
-        payload_bytes = parcel.payload_bytes if parcel else 0
-        cloud_ms = reply.queue_ms + reply.cloud_ms if reply else 0.0
-        cost = self._objective.cost(latency_ms, payload_bytes=payload_bytes, cloud_ms=reply.cloud_ms if reply else 0.0)
-        name = self._labels[reading.label] if reading.label >= 0 else "unknown"
-        outcome = Outcome(
-            ticket.frame.seq,
-            reading.label,
-            name,
-            reading.confidence,
-            reading.exit,
-            where,
-            degraded,
-            latency_ms,
-            late=now > ticket.deadline_at_s,
-        )
-        arm = ticket.plan.arm
-        local, verdict = ticket.readings, reading if reply else None
-        record = FrameRecord(
-            seq=ticket.frame.seq,
-            captured_s=ticket.frame.captured_at_s - self._started_s,
-            arm=(arm.split, arm.threshold) if arm else None,
-            propensity=ticket.plan.propensity,
-            exits=tuple(r.exit for r in local),
-            labels=tuple(r.label for r in local),
-            confidences=tuple(r.confidence for r in local),
-            where=where,
-            exit=reading.exit,
-            label=reading.label,
-            confidence=reading.confidence,
-            degraded=degraded,
-            shipped=parcel.cut if parcel else -1,
-            payload_bytes=payload_bytes,
-            verdict_label=verdict.label if verdict else -1,
-            verdict_confidence=verdict.confidence if verdict else 0.0,
-            latency_ms=latency_ms,
-            device_ms=run.device_ms if run else 0.0,
-            encode_ms=parcel.encode_ms if parcel else 0.0,
-            link_ms=reply.link_ms if reply else 0.0,
-            cloud_ms=cloud_ms,
-            cost=None if degraded else cost,
-        )
+        if ticket.run is not None:
+            self._costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
+        outcome = outcome_of(ticket, ending, self._labels, self._clock())
+        record = record_of(ticket, ending, outcome, self._objective, self._started_s)
         for listener in self._on_outcome:
             listener(outcome, record)
-        return float("nan") if degraded else cost
+        return float("nan") if record.cost is None else record.cost

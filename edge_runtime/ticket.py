@@ -1,0 +1,108 @@
+"""One frame on its way, how it ended, and what is told and remembered of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bandits.policy import Plan
+from edge_runtime.offload import Parcel, Reply
+from edge_runtime.outcomes import Outcome
+from edge_runtime.prefix import Run
+from edge_runtime.sources.base import Frame
+from split_core.objective import Objective
+from split_core.readings import Reading
+from split_core.telemetry.decisions import FrameRecord
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One frame on its way.
+
+    Attributes:
+        frame: what was seen.
+        deadline_at_s: when its outcome must be there.
+        plan: what the policy decided at its beginning.
+        run: its way through the segments; None when it is no image.
+        readings: computed on the device, in order of exit.
+        parcel: what was sent; None when nothing was.
+    """
+
+    frame: Frame
+    deadline_at_s: float
+    plan: Plan
+    run: Run | None = None
+    readings: list[Reading] = field(default_factory=list)
+    parcel: Parcel | None = None
+
+    def best(self) -> Reading:
+        """The best local reading: the most confident, of equals the deeper."""
+        return max(self.readings, key=lambda r: (r.confidence, r.exit), default=NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a frame ended.
+
+    Attributes:
+        reading: the answer.
+        where: who computed it.
+        degraded: why it is not the answer that was wanted; empty when it is.
+        reply: the worker's, when it is the answer.
+    """
+
+    reading: Reading
+    where: Literal["edge", "cloud"]
+    degraded: str = ""
+    reply: Reply | None = None
+
+
+def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: float) -> Outcome:
+    """What the camera's owner gets."""
+    reading = ending.reading
+    return Outcome(
+        seq=ticket.frame.seq,
+        label=reading.label,
+        name=labels[reading.label] if reading.label >= 0 else "unknown",
+        confidence=reading.confidence,
+        exit=reading.exit,
+        where=ending.where,
+        degraded=ending.degraded,
+        latency_ms=(now - ticket.frame.captured_at_s) * 1e3,
+        late=now > ticket.deadline_at_s,
+    )
+
+
+def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, objective: Objective, started_s: float) -> FrameRecord:
+    """What the decision log remembers; the worker's queue counts as link, only its compute is paid for."""
+    arm, run, parcel, reply = ticket.plan.arm, ticket.run, ticket.parcel, ending.reply
+    payload_bytes = parcel.payload_bytes if parcel else 0
+    cloud_ms = reply.cloud_ms if reply else 0.0
+    cost = objective.cost(outcome.latency_ms, payload_bytes=payload_bytes, cloud_ms=cloud_ms)
+    return FrameRecord(
+        seq=outcome.seq,
+        captured_s=ticket.frame.captured_at_s - started_s,
+        arm=(arm.split, arm.threshold) if arm else None,
+        propensity=ticket.plan.propensity,
+        exits=tuple(r.exit for r in ticket.readings),
+        labels=tuple(r.label for r in ticket.readings),
+        confidences=tuple(r.confidence for r in ticket.readings),
+        where=outcome.where,
+        exit=outcome.exit,
+        label=outcome.label,
+        confidence=outcome.confidence,
+        degraded=outcome.degraded,
+        shipped=parcel.cut if parcel else -1,
+        payload_bytes=payload_bytes,
+        verdict_label=outcome.label if reply else -1,
+        verdict_confidence=outcome.confidence if reply else 0.0,
+        latency_ms=outcome.latency_ms,
+        device_ms=run.device_ms if run else 0.0,
+        encode_ms=parcel.encode_ms if parcel else 0.0,
+        link_ms=reply.link_ms + reply.queue_ms if reply else 0.0,
+        cloud_ms=cloud_ms,
+        cost=None if outcome.degraded else cost,
+    )
+
+
+NOTHING = Reading(0, -1, 0.0, 0.0, 0.0)  # no exit could be read: the engine failed, or the frame is no image
