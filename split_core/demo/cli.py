@@ -16,7 +16,7 @@ from split_core.demo.job import Workshop, prepare
 from split_core.demo.processes import run
 from split_core.demo.setting import Setting
 
-MADE = ("result.json", "series.json", "report.html", "keys", "decisions", "logs")
+MADE = ("result.json", "series.json", "report.html", "keys", "decisions", "states", "logs")
 
 
 def demo(
@@ -54,8 +54,7 @@ def play(shop: Workshop) -> dict[str, Any]:
     with live.cloud(shop) as running:
         live.play_live(shop, running)
         began_s = time.monotonic()
-        faults, started_s = outage.play_outage(shop, running)
-        told, timeline = outage.outage_result(shop, faults, started_s)
+        told, timeline = outage.outage_result(shop, outage.play_outage(shop, running))
         shop.tell("outage", time.monotonic() - began_s, outage.in_words(told))
     return result.write(shop, answers, result.replay_all(shop), told, timeline)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from split_core.demo.job import Workshop
-from split_core.demo.live import Cloud, decisions_path, edge_words
+from split_core.demo.live import Cloud, decisions_path, edge_words, state_path
 from split_core.demo.processes import Background
 from split_core.telemetry.decisions import FrameRecord, read_log
 
@@ -30,22 +31,40 @@ class Fault:
     over_s: float
 
 
-def play_outage(shop: Workshop, running: Cloud) -> tuple[list[Fault], float]:
+@dataclass(frozen=True, slots=True)
+class OutageRun:
+    """What happened, as the driver and the edge saw it.
+
+    Attributes:
+        faults: in order.
+        started_s: when the edge's clock began, on the machine's monotonic clock.
+        summary: the edge's own count of frames, drops and outcomes.
+    """
+
+    faults: list[Fault]
+    started_s: float
+    summary: dict[str, Any]
+
+
+def play_outage(shop: Workshop, running: Cloud) -> OutageRun:
     """Run the default policy through the faults.
 
     Returns:
-        The faults, and when the edge's clock began.
+        The faults, when the edge's clock began, and what the edge counted itself.
     """
     setting = shop.setting
     ready = shop.out / "edge-ready.json"
-    words = edge_words(shop, "any", "outage", running, frames=setting.outage_frames, settings=[f"ready_file={ready}"])
-    edge = Background([*words], shop.log("outage"), ready_file=ready)
+    # Goes on from what the live run has learned, as a camera that was restarted would.
+    settings = [f"ready_file={ready}", f"state={state_path(shop, 'any', 'grid')}"]
+    words = edge_words(shop, "any", "outage", running, frames=setting.outage_frames, settings=settings)
+    edge = Background([*words, "--json"], shop.log("outage"), ready_file=ready, talks=True)
     try:
         faults = [_inflict(kind, running, setting.calm_s, setting.fault_s) for kind in FAULTS]
         edge.wait(setting.outage_frames / setting.fps + 30.0)
+        summary: dict[str, Any] = json.loads(edge.hear())
     finally:
         edge.end()
-    return faults, float(edge.ready["started_at_s"])
+    return OutageRun(faults, float(edge.ready["started_at_s"]), summary)
 
 
 def _inflict(kind: str, running: Cloud, calm_s: float, fault_s: float) -> Fault:
@@ -78,23 +97,24 @@ FAULTS: dict[str, tuple[Callable[[Cloud], None], Callable[[Cloud], None]]] = {
 }
 
 
-def outage_result(shop: Workshop, faults: list[Fault], started_s: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def outage_result(shop: Workshop, run: OutageRun) -> tuple[dict[str, Any], dict[str, Any]]:
     """`result.json`'s key `outage`, and the timeline for the plot."""
     records = sorted(read_log(decisions_path(shop, "any", "outage")), key=lambda record: record.seq)
     told = [
         {
             "kind": fault.kind,
-            "from_s": round(fault.began_s - started_s, 3),
-            "to_s": round(fault.over_s - started_s, 3),
-            "recovery_s": _recovery_s(records, fault.over_s - started_s),
+            "from_s": round(fault.began_s - run.started_s, 3),
+            "to_s": round(fault.over_s - run.started_s, 3),
+            "recovery_s": _recovery_s(records, fault.over_s - run.started_s),
         }
-        for fault in faults
+        for fault in run.faults
     ]
     counts = Counter(record.seq for record in records)
     deadline_ms = shop.setting.deadline_ms
     result = {
-        "frames": shop.setting.outage_frames,
+        "frames": run.summary["frames"],
         "outcomes": len(counts),
+        "dropped": run.summary["dropped"],
         "deadline_misses": sum(record.latency_ms > deadline_ms for record in records),
         "duplicates": len(records) - len(counts),
         "degraded": sum(bool(record.degraded) for record in records),

@@ -36,7 +36,7 @@ class Setting:
     rate_mbit: float = 10.0
     delay_ms: float = 1.5
     deadline_ms: float = 150.0
-    margin_ms: float = 40.0
+    margin_ms: float = 60.0
     calibrate: str = "0:5000"
     stream: str = "5000:10000"
     replay_seeds: int = 5

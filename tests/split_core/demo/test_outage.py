@@ -7,7 +7,7 @@ import pytest
 
 from split_core.demo.job import Workshop
 from split_core.demo.live import decisions_path
-from split_core.demo.outage import Fault, in_words, outage_result
+from split_core.demo.outage import Fault, OutageRun, in_words, outage_result
 from split_core.demo.setting import Setting
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 
@@ -18,8 +18,12 @@ RECORD = FrameRecord(
 )
 
 
+def run_of(*faults: Fault, started_s: float = 0.0) -> OutageRun:
+    return OutageRun(list(faults), started_s, {"frames": 4, "dropped": 0})
+
+
 def shop_with(folder: Path, records: list[FrameRecord]) -> Workshop:
-    shop = Workshop(folder, replace(Setting(), outage_frames=4), lambda *_: None)
+    shop = Workshop(folder, Setting(), lambda *_: None)
     log = DecisionLog(decisions_path(shop, "any", "outage"), {})
     for record in records:
         log.write(record)
@@ -34,7 +38,7 @@ def test_recovery_is_from_the_return_to_the_first_answer_of_the_cloud(tmp_path: 
         replace(RECORD, seq=2, captured_s=3.2, where="edge"),
         replace(RECORD, seq=3, captured_s=3.5),
     ]
-    told, timeline = outage_result(shop_with(tmp_path, records), [Fault("kill", 101.0, 103.0)], started_s=100.0)
+    told, timeline = outage_result(shop_with(tmp_path, records), run_of(Fault("kill", 101.0, 103.0), started_s=100.0))
     assert told["faults"] == [{"kind": "kill", "from_s": 1.0, "to_s": 3.0, "recovery_s": 0.51}]
     assert (told["frames"], told["outcomes"], told["deadline_misses"], told["degraded"]) == (4, 4, 1, 1)
     assert timeline["frames"]["kind"] == ["cloud", "degraded", "edge", "cloud"]
@@ -43,7 +47,7 @@ def test_recovery_is_from_the_return_to_the_first_answer_of_the_cloud(tmp_path: 
 
 def test_a_cloud_that_never_came_back_and_a_second_answer_are_told(tmp_path: Path):
     records = [replace(RECORD, where="edge"), replace(RECORD, where="edge")]
-    told, _ = outage_result(shop_with(tmp_path, records), [Fault("freeze", 1.0, 2.0)], started_s=0.0)
+    told, _ = outage_result(shop_with(tmp_path, records), run_of(Fault("freeze", 1.0, 2.0)))
     assert told["faults"][0]["recovery_s"] is None
     assert (told["outcomes"], told["duplicates"]) == (1, 1)
 
