@@ -70,7 +70,7 @@ def _opening(result: Result) -> str:
 
 
 def _setting(setting: Setting) -> dict[str, object]:
-    link = f"{fixed(setting.link.rate_mbit, 1)} Mbit/s, {fixed(setting.link.delay_ms, 0)} ms delay"
+    link = f"{fixed(setting.link.rate_mbit, 1)} Mbit/s, {fixed(setting.link.delay_ms, 1)} ms one way"
     return {
         "Link, shaped in user space": link,
         "Edge slowed down": f"{fixed(setting.slowdown, 1)} times",
