@@ -131,9 +131,8 @@ class Exchange:
         self._running.discard(batch)
         self._scheduler.finished(batch)
         self._metrics.batch(batch.segment, batch.rows, ran.seconds)
-        if ran.outputs:
-            rows = sum(request.rows for request, _ in ran.outputs)
-            self._estimates.record(batch.bundle_id, batch.segment, rows, ran.seconds)
+        if not ran.refused:  # what was refused half-way says little about time
+            self._estimates.record(batch.bundle_id, batch.segment, batch.rows, ran.seconds)
         for request, refused in ran.refused:
             self._answer(request, refused)
         last = self._models[batch.bundle_id].exits == batch.segment

@@ -56,16 +56,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Requests that run one segment together."""
+    """Requests that run one segment together; `rows` is how many samples they carry in all."""
 
     bundle_id: str
     segment: int
     requests: tuple[Request, ...]
-
-    @property
-    def rows(self) -> int:
-        """Samples in all."""
-        return sum(request.rows for request in self.requests)
+    rows: int
 
 
 class Scheduler:
@@ -89,6 +85,7 @@ class Scheduler:
         self._estimates, self._max_batch_rows, self._alone = estimates, max_batch_rows, alone
         self._queues: dict[tuple[str, int], _Queue] = {}
         self._held = {bundle_id: [0] * count for bundle_id, count in exits.items()}
+        self._held_rows = 0
         self._earliest_s = float("inf")  # no waiting request has an earlier deadline
         self.queued_rows = 0
         self.rows_of: dict[bytes, int] = {}
@@ -102,6 +99,7 @@ class Scheduler:
         queue.add(request)
         self._earliest_s = min(self._earliest_s, request.deadline_s)
         self._held[request.bundle_id][request.segment - 1] += request.rows
+        self._held_rows += request.rows
         self.queued_rows += request.rows
         self.rows_of[request.peer] = self.rows_of.get(request.peer, 0) + request.rows
 
@@ -112,16 +110,19 @@ class Scheduler:
         key, first = self._choose(now)
         bundle_id, segment = key
         limit = 1 if key in self._alone else self._max_batch_rows
-        taken = self._queues[key].take(limit, self._max_batch_rows, first)
+        queue = self._queues[key]
+        before = queue.rows
+        taken = queue.take(limit, self._max_batch_rows, first)
         for request in taken:
             self._left(request)
-        if not self._queues[key].rows:
+        if not queue.rows:
             del self._queues[key]
-        return Batch(bundle_id, segment, tuple(taken))
+        return Batch(bundle_id, segment, tuple(taken), before - queue.rows)
 
     def finished(self, batch: Batch) -> None:
         """A batch has run; what goes on is given to `add` again."""
         self._held[batch.bundle_id][batch.segment - 1] -= batch.rows
+        self._held_rows -= batch.rows
 
     def expire(self, now: float) -> list[Request]:
         """Take out and return everything past its deadline."""
@@ -139,6 +140,7 @@ class Scheduler:
         self._queues[key].remove(request)
         self._left(request)
         self._held[request.bundle_id][request.segment - 1] -= request.rows
+        self._held_rows -= request.rows
         if not self._queues[key].rows:
             del self._queues[key]
 
@@ -153,6 +155,8 @@ class Scheduler:
 
     def work_s(self) -> float:
         """Seconds of compute to finish all that waits or runs; a running batch counts whole."""
+        if not self._held_rows:
+            return 0.0
         return sum(self._estimates.work_s(bundle_id, rows_at) for bundle_id, rows_at in self._held.items())
 
     def _left(self, request: Request) -> None:

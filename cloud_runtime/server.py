@@ -87,36 +87,35 @@ class Server:
     def turn(self, engines: Engines, patience_s: float) -> None:
         """Once around: take in, answer, compute or call somebody who does, sleep if there is nothing to do."""
         self.turned_s = self._clock()
-        more = self._take_in(engines)
+        with engines.lock:
+            more = self._take_in()
+            here = self._delegate(engines)
         self._send(engines)
-        self._compute(engines)
-        self._send(engines)
+        if here:
+            engines.work_here()
+            self._send(engines)
         self._sleeping = True  # before the last look, so that no wake falls between the two
         if not more and not self._exchange.has_replies:
             self._listener.wait(min(patience_s, PATIENCE_S))
         self._sleeping = False
 
-    def _take_in(self, engines: Engines) -> bool:
+    def _take_in(self) -> bool:
         """Receive what is there; True when there may be more."""
         for _ in range(BURST):
             arrived = self._listener.receive()
             if arrived is None:
                 return False
-            peer, frames = arrived
-            now = self._clock()
-            with engines.lock:
-                self._exchange.receive(peer, frames, now)
+            self._exchange.receive(*arrived, self._clock())
         return True
 
-    def _compute(self, engines: Engines) -> None:
-        with engines.lock:
-            if not self._exchange.queued_rows:
-                return
-            here = self._computes_here and self._exchange.work_s() < HERE_S
-            if not here:
-                engines.call()
-        if here:
-            engines.work_here()
+    def _delegate(self, engines: Engines) -> bool:
+        """Call an engine if something waits; True when it is so little that this thread should do it."""
+        if not self._exchange.queued_rows:
+            return False
+        if self._computes_here and self._exchange.work_s() < HERE_S:
+            return True
+        engines.call()
+        return False
 
     def _send(self, engines: Engines) -> None:
         if not self._exchange.has_replies:

@@ -58,7 +58,7 @@ def request(model: Model, number: int, message: wire.Offload) -> Request:
 
 def batch(model: Model, *messages: wire.Offload) -> Batch:
     requests = tuple(request(model, number, message) for number, message in enumerate(messages))
-    return Batch(model.id, requests[0].segment, requests)
+    return Batch(model.id, requests[0].segment, requests, sum(item.rows for item in requests))
 
 
 def test_each_request_gets_its_own_rows(model: Model) -> None:
@@ -90,7 +90,7 @@ def test_whatever_breaks_a_batch_becomes_refusals(model: Model, error: Exception
 
 
 def test_compute_time_includes_decoding(model: Model) -> None:
-    times = iter([10.0, 10.25])
+    times = iter([10.0, 10.25])  # before decoding, after running
     assert run_batch(model, batch(model, offload(model, 1)), 0, lambda: next(times)).seconds == 0.25
 
 

@@ -170,7 +170,7 @@ def test_rows_are_never_lost_invented_or_too_many(schedule: list[tuple[object, .
             batch = desk.next_batch(0.0)
             assert (batch is None) == (not inside)
             if batch is not None:
-                assert batch.rows <= max_rows
+                assert batch.rows == sum(item.rows for item in batch.requests) <= max_rows
                 assert {(r.bundle_id, r.segment) for r in batch.requests} == {(batch.bundle_id, batch.segment)}
                 inside -= set(batch.requests)
                 desk.finished(batch)
