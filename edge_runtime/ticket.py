@@ -105,4 +105,4 @@ def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, objective: Objec
     )
 
 
-NOTHING = Reading(0, -1, 0.0, 0.0, 0.0)  # no exit could be read: the engine failed, or the frame is no image
+NOTHING = Reading(0, -1, 0.0)  # no exit could be read: the engine failed, or the frame is no image

@@ -7,6 +7,7 @@ canonical image, so both sides feed segment 1 the same numbers when the codec lo
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -45,6 +46,12 @@ class Preprocess(BaseModel):
         """(height, width, channels) of the canonical image."""
         return (self.height, self.width, self.channels)
 
+    @cached_property
+    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scale and offset per channel: tensor = pixels * scale - offset."""
+        std = np.asarray(self.std, np.float32)
+        return np.float32(1.0) / (np.float32(255.0) * std), np.asarray(self.mean, np.float32) / std
+
     def canonical(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize (bilinear) and convert colour: uint8 (H, W, 1 or 3) -> uint8 `image_shape`.
 
@@ -64,9 +71,10 @@ class Preprocess(BaseModel):
     def tensor(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Canonical image(s) (..., H, W, C) uint8 -> float32 (N, C, H, W); a single image gives N = 1."""
         batch = image.reshape(-1, *self.image_shape)
-        scale = np.float32(1.0) / (np.float32(255.0) * np.asarray(self.std, np.float32))
-        offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        scaled = batch.astype(np.float32) * scale - offset
+        scale, offset = self._affine
+        scaled = batch.astype(np.float32)
+        scaled *= scale
+        scaled -= offset
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,13 +17,29 @@ Criterion = Callable[[FloatArray], float]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one exit says: `exit` counts from 1; `confidence` is calibrated and lies in [0, 1]."""
+    """What one exit says.
+
+    Attributes:
+        exit: 1..K.
+        label: the likeliest class.
+        confidence: calibrated, in [0, 1].
+        probabilities: (C,) float64 after temperature; None for a reading from a trace, which keeps none.
+    """
 
     exit: int
     label: int
     confidence: float
-    margin: float
-    entropy: float  # nats, after temperature
+    probabilities: FloatArray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def margin(self) -> float:
+        """Distance of the two likeliest classes; NaN when it is not known.  Computed when asked: few policies do."""
+        return float("nan") if self.probabilities is None else margin(self.probabilities)
+
+    @property
+    def entropy(self) -> float:
+        """Entropy in nats, after temperature; NaN when it is not known."""
+        return float("nan") if self.probabilities is None else entropy_nats(self.probabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,7 @@ class ExitCalibration:
         if not self.temperature > 0.0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
         if len(self.scores) != len(self.accuracies):
-            raise ValueError(f"{len(self.scores)} scores but {len(self.accuracies)} accuracies")
+            raise ValueError(f"scores and accuracies must pair up, got {len(self.scores)} and {len(self.accuracies)}")
         for knots in (self.scores, self.accuracies):
             if any(a > b for a, b in itertools.pairwise(knots)):
                 raise ValueError("the knots of a reliability map must not decrease")
@@ -82,12 +98,10 @@ class Reader:
         Non-finite logits give confidence 0: a broken exit must never answer.
         """
         if not np.isfinite(logits).all():
-            return Reading(exit, 0, 0.0, 0.0, float("inf"))
+            return Reading(exit, 0, 0.0)
         calibration = self._calibrations[exit - 1]
         probabilities = softmax(logits, calibration.temperature)
         score = min(1.0, max(0.0, self._criterion(probabilities)))
         knots = self._maps[exit - 1]
         confidence = score if knots is None else float(np.interp(score, *knots))
-        return Reading(
-            exit, int(probabilities.argmax()), confidence, margin(probabilities), entropy_nats(probabilities)
-        )
+        return Reading(exit, int(probabilities.argmax()), confidence, probabilities)
