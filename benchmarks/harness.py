@@ -43,12 +43,12 @@ class Goal:
 
 def at_most(figure: str, value: float, unit: str, goal: float, against: str) -> Goal:
     """A goal that is met by values below it."""
-    return Goal(figure, round(value, 4), unit, goal, value <= goal, against)
+    return Goal(figure, round(float(value), 4), unit, goal, bool(value <= goal), against)
 
 
 def at_least(figure: str, value: float, unit: str, goal: float, against: str) -> Goal:
     """A goal that is met by values above it."""
-    return Goal(figure, round(value, 4), unit, goal, value >= goal, against)
+    return Goal(figure, round(float(value), 4), unit, goal, bool(value >= goal), against)
 
 
 def arguments(description: str | None) -> argparse.Namespace:
