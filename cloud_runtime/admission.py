@@ -73,7 +73,7 @@ class Admission:
         if self._scheduler.queued_rows + request.rows <= self._max_rows:
             return Admitted()
         greediest = max(held, key=held.__getitem__, default=request.peer)
-        if greediest != request.peer and held[greediest] > max(self._share_rows, own_rows):
+        if held.get(greediest, 0) > max(self._share_rows, own_rows):
             newest = self._scheduler.newest_of(greediest)
             if self._scheduler.queued_rows + request.rows - newest.rows <= self._max_rows:
                 return Admitted(newest)

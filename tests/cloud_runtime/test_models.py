@@ -9,10 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from cloud_runtime.models import Model, bundle_folders, load_model
+from cloud_runtime.models import Model, bundle_folders, known_codecs, load_model
 from split_core import wire
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.bundle import Manifest
 from split_core.codecs import CODECS
 from split_core.codecs.base import Encoded
 from split_core.errors import BundleError, CodecError, ConfigError, WireError
@@ -95,6 +96,47 @@ def test_a_payload_that_is_not_what_it_says_is_a_codec_error(model: Model) -> No
     message = replace(offload(model, 1), tensors=(replace(hidden(2)[0], data=b"short"),))
     with pytest.raises(CodecError):
         model.decode(message)
+
+
+def transformer(mask_batch: int | None) -> Model:
+    """Cuts that carry a hidden state and a mask, which may or may not have a batch axis."""
+    piece = {"file": "x", "sha256": "0" * 64, "bytes": 0}
+    mask = {"name": "mask", "dtype": "bool", "shape": [mask_batch, 1, 5]}
+    names = ["hidden", "mask"]
+    manifest = Manifest.model_validate(
+        {
+            "name": "t", "version": "1", "labels": ["a", "b"], "heads": [{**piece, "inputs": ["hidden"], "outputs": ["e"]}],
+            "cuts": [
+                {"index": k, "tensors": [{"name": "hidden", "dtype": "float32", "shape": [None, 5, 3]}, mask]} for k in (0, 1)
+            ],
+            "segments": [{**piece, "inputs": names, "outputs": names}, {**piece, "inputs": names, "outputs": ["logits"]}],
+        }
+    )  # fmt: skip
+    return Model(manifest, [], known_codecs())
+
+
+def two_tensors(model: Model, hidden_rows: int, mask_rows: int) -> wire.Offload:
+    raw = CODECS.load("raw")()
+    tensors = (raw.encode(np.zeros((hidden_rows, 5, 3), np.float32)), raw.encode(np.zeros((mask_rows, 1, 5), bool)))
+    return wire.Offload(1, model.id, 1, "raw", 9.0, tensors)
+
+
+def test_tensors_of_one_request_have_the_same_rows() -> None:
+    model = transformer(mask_batch=None)
+    assert model.rows_of(two_tensors(model, 3, 3)) == 3
+    assert "have [2, 3] rows" in refused(model, two_tensors(model, 2, 3))
+    assert model.joins(2)
+
+
+def test_a_tensor_without_batch_axis_keeps_requests_apart() -> None:
+    model = transformer(mask_batch=1)
+    assert model.rows_of(two_tensors(model, 3, 1)) == 3
+    assert not model.joins(2)
+
+
+def test_a_network_that_takes_no_image_is_entered_with_its_input() -> None:
+    model = transformer(mask_batch=None)
+    assert model.rows_of(replace(two_tensors(model, 1, 1), cut=0)) == 1
 
 
 def test_a_rehearsal_times_every_segment(model: Model) -> None:

@@ -138,12 +138,18 @@ def test_stopping_finishes_what_runs_and_then_ends(model: Model) -> None:
         send(channel, offload(model, 5, deadline_ms=1e6))
         desk.turn()
         desk.server.stop()
+        send(channel, offload(model, 6))
         thread = threading.Thread(target=desk.server.run, args=(desk.engines,))
         thread.start()
+        give_up = time.monotonic() + LIMIT_S
+        while not channel.inbox and time.monotonic() < give_up:
+            thread.join(0.01)
         opened.set()
         thread.join(LIMIT_S)
         assert not thread.is_alive()
-    assert [type(message) for message in heard(channel)] == [wire.Verdict]
+    refusal, verdict = heard(channel)
+    assert (refusal.request_id, isinstance(refusal, wire.Refusal) and refusal.code) == (6, "stopping")
+    assert (verdict.request_id, isinstance(verdict, wire.Verdict)) == (5, True)
 
 
 def test_stopping_refuses_what_takes_too_long(model: Model) -> None:
