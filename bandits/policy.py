@@ -24,8 +24,8 @@ class Arm:
     always ships.
     """
 
-    split: int         # 0 = ship the input, K = the whole model on the device
-    threshold: float   # in [0, 1]
+    split: int  # 0 = ship the input, K = the whole model on the device
+    threshold: float  # in [0, 1]
 
     def __post_init__(self) -> None:
         if self.split < 0:
@@ -73,8 +73,8 @@ class Costs:
 class Context:
     """What is known when a frame begins."""
 
-    splits: tuple[int, ...]     # where this frame may stop, ascending, within 0..K
-    cloud: bool                 # may it be shipped at all?  False while the breaker is open
+    splits: tuple[int, ...]  # where this frame may stop, ascending, within 0..K
+    cloud: bool  # may it be shipped at all?  False while the breaker is open
     deadline_left_ms: float
     costs: Costs
 

@@ -1,0 +1,82 @@
+"""Checks for the parameters of policies, which people write in policy files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from split_core.errors import ConfigError
+
+
+def number(name: str, value: Any, low: float, high: float) -> float:
+    """`value` as a float within [low, high].
+
+    Raises:
+        ConfigError: no number, or outside; names the parameter.
+    """
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ConfigError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
+    return float(value)
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """`value` as an int within [low, high].
+
+    Raises:
+        ConfigError: no whole number, or outside; names the parameter.
+    """
+    if type(value) is not int or not low <= value <= high:
+        raise ConfigError(f"{name}: expected a whole number from {low} to {high}, got {value!r}")
+    return value
+
+
+def discount(name: str, value: Any) -> float:
+    """A forgetting factor in (0, 1]; 1 never forgets.
+
+    Raises:
+        ConfigError: no number, or outside.
+    """
+    if type(value) not in (int, float) or not 0.0 < value <= 1.0:
+        raise ConfigError(f"{name}: expected a number above 0 and at most 1, got {value!r}")
+    return float(value)
+
+
+def thresholds(name: str, value: Any) -> tuple[float, ...]:
+    """Thresholds in [0, 1], made ascending.
+
+    Raises:
+        ConfigError: empty, repeated, or not thresholds.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise ConfigError(f"{name}: expected a list of numbers from 0 to 1, got {value!r}")
+    found = sorted(number(f"{name}[{place}]", item, 0.0, 1.0) for place, item in enumerate(value))
+    return tuple(_distinct(name, found))
+
+
+def splits(name: str, value: Any, exits: int) -> tuple[int, ...]:
+    """Cuts 0..K, made ascending.
+
+    Raises:
+        ConfigError: empty, repeated, or not cuts of this network.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise ConfigError(f"{name}: expected a list of cuts from 0 to {exits}, got {value!r}")
+    found = sorted(whole(f"{name}[{place}]", item, 0, exits) for place, item in enumerate(value))
+    return tuple(_distinct(name, found))
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    """`value`, which must be one of `choices`.
+
+    Raises:
+        ConfigError: something else.
+    """
+    if value not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
+    return str(value)
+
+
+def _distinct(name: str, found: list[Any]) -> list[Any]:
+    if len(set(found)) != len(found):
+        raise ConfigError(f"{name}: every value may be given once, got {found}")
+    return found
