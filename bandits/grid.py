@@ -1,0 +1,177 @@
+"""Ours: a bandit over split and threshold together, with side observations and current prices.
+
+The index of arm (k, alpha) is
+
+    value - mu * (device_k + head_k + share shipped * ship_k) + c * sqrt(ln t / N)
+
+where value, share shipped and N come from `bandits.strata`, which knows no prices, and the costs are those of the
+frame's own context: when the link gets dearer, the very next frame counts with it and nothing is learned anew.
+
+Exits before the arm's split are read for what they teach about shallower arms, and they cost time: all of them in
+the first frames, in one frame of 8 later on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bandits import params, saved
+from bandits.arms import ArmTable, Heads, joint_arms, next_action
+from bandits.policy import Action, Arm, Context, Costs, Observation, Plan, Policy
+from bandits.strata import Strata
+from split_core.objective import Objective
+from split_core.readings import Reading
+from split_core.tensors import FloatArray
+
+# 0 always answers at its split: the arms of an outage.  1 always ships from it.
+THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
+# Until this many frames are known, all exits on the way are read.
+FIRST_FRAMES = 256
+# Until this many, the deepest arm is played.  It shows every exit and the final one, so all estimates start with
+# as many frames; from fewer, an unlucky start was not corrected in 5,000 frames in 1 run of 20.
+DEEPEST_FIRST = 32
+
+
+def make_grid(
+    *,
+    exits: int,
+    rng: np.random.Generator,
+    objective: Objective,
+    splits: Sequence[int] | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    c: float = 0.05,
+    discount: float = 0.9998,
+    side_every: int = 8,
+) -> Policy:
+    """The joint grid: split 0, splits 1..K-1 with every threshold, split K.
+
+    Args:
+        exits: K.
+        rng: not used, the rule is deterministic.
+        objective: gives mu.
+        splits: which of 0..K to use, all unless told.
+        thresholds: for the splits between.
+        c: exploration weight.  .05 had the smallest worst regret of .02, .03, .05 and .1; arms that differ by
+            less than .005 are not worth telling apart.
+        discount: weight of an observation that is one frame older; .9998 remembers about 5,000 frames,
+            1 never forgets.
+        side_every: one frame in so many reads all exits on the way; 1 always, 0 never.
+
+    Raises:
+        ConfigError: a parameter is out of its range.
+    """
+    where = params.splits("splits", range(exits + 1) if splits is None else splits, exits)
+    alphas = params.thresholds("thresholds", thresholds)
+    strata = Strata(exits, alphas, discount=params.discount("discount", discount))
+    return Grid(
+        ArmTable("grid", joint_arms(exits, where, alphas), exits=exits),
+        strata,
+        alphas,
+        mu=objective.mu,
+        c=params.number("c", c, 0.0, 100.0),
+        side_every=params.whole("side_every", side_every, 0, 1_000_000),
+    )
+
+
+class Grid:
+    """A `Policy` over the arms of `table`.
+
+    Args:
+        table: arms of `joint_arms`.
+        strata: what frames taught, for the same exits and thresholds.
+        thresholds: ascending.
+        mu: confidence that one unit of cost is worth.
+        c: exploration weight.
+        side_every: one frame in so many reads all exits on the way; 0 for none.
+    """
+
+    def __init__(
+        self,
+        table: ArmTable,
+        strata: Strata,
+        thresholds: Sequence[float],
+        *,
+        mu: float,
+        c: float,
+        side_every: int,
+    ) -> None:
+        self._table, self._strata, self._exits = table, strata, table.exits
+        self._mu, self._c, self._side_every = mu, c, side_every
+        self._turn = 0
+        self._split = np.array([arm.split for arm in table.arms])
+        self._cell = np.array([_cell(arm, table.exits, thresholds) for arm in table.arms])
+        # Split K has the cell of split 0, where everything is shipped; itself it never ships.
+        self._ships = np.array([arm.split != table.exits for arm in table.arms], np.float64)
+
+    def begin(self, context: Context) -> Plan:
+        """Draw the arm for one frame."""
+        allowed = self._table.allowed(context)
+        if not allowed:
+            return self._table.forced(context)
+        if len(allowed) == 1:
+            return self._table.only_choice(context, allowed[0])
+        chosen = allowed[-1] if self._strata.frames < DEEPEST_FIRST else self._best(context.costs, allowed)
+        return self._table.plan(context, chosen, heads=self._heads())
+
+    def _best(self, costs: Costs, allowed: tuple[int, ...]) -> int:
+        index = self._indices(costs)
+        return allowed[int(index.argmax() if len(allowed) == len(index) else index[list(allowed)].argmax())]
+
+    def _heads(self) -> Heads:
+        if self._side_every == 0:
+            return "played"
+        self._turn = (self._turn + 1) % self._side_every
+        return "all" if self._turn == 0 or self._strata.frames < FIRST_FRAMES else "played"
+
+    def _indices(self, costs: Costs) -> FloatArray:
+        """(A,) upper confidence bound of every arm's reward at these costs."""
+        estimates = self._strata.estimates()
+        ship = np.zeros(self._exits + 1)
+        np.copyto(ship[:-1], costs.ship, where=np.isfinite(costs.ship))
+        running = (costs.device + costs.head)[self._split]
+        cost = running + estimates.share.take(self._cell) * self._ships * ship[self._split]
+        # Never 0: an exit that was never read must be tried, also by c = 0.
+        width = max(1e-12, self._c * math.sqrt(math.log(1.0 + self._strata.frames)))
+        bonus = width * np.sqrt(estimates.uncertainty.take(self._cell))
+        result: FloatArray = estimates.value.take(self._cell) - self._mu * cost + bonus
+        return result
+
+    def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
+        """See `bandits.arms.next_action`."""
+        return next_action(plan, readings)
+
+    def learn(self, observation: Observation) -> None:
+        """Take in what the frame showed of every arm; a lost reply shows nothing."""
+        if observation.lost or not observation.plan.learns:
+            return
+        readings, final = observation.readings, observation.verdict
+        ran_to_end = bool(readings) and readings[-1].exit == self._exits
+        if ran_to_end:
+            readings, final = readings[:-1], readings[-1]
+        self._strata.observe(readings, None if final is None else final.confidence, ran_to_end=ran_to_end)
+
+    def state(self) -> dict[str, Any]:
+        """The arm list and what was learned, as JSON types."""
+        return {**self._table.state(), "turn": self._turn, "strata": self._strata.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`.
+
+        Raises:
+            PolicyFileError: the state belongs to another policy or another list of arms.
+        """
+        self._table.check(state)
+        turn = saved.number(state, "turn", self._table.policy, least=0.0)
+        self._strata.restore(saved.section(state, "strata", self._table.policy), self._table.policy)
+        self._turn = int(turn)
+
+
+def _cell(arm: Arm, exits: int, thresholds: Sequence[float]) -> int:
+    """Where the estimates of an arm are.  Split K earns what shipping everything from exit 0 earns."""
+    row = 0 if arm.split == exits else arm.split
+    column = 0 if row == 0 else thresholds.index(arm.threshold)
+    return row * len(thresholds) + column
