@@ -25,10 +25,11 @@ from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.codecs.affine import Affine8Zstd
 from split_core.codecs.image import Pixels
-from split_core.objective import Objective
-from split_core.profiles import Device, HwProfile, Payload, Timing as StepTiming
-from split_core.readings import ExitCalibration, Reader
 from split_core.criteria.max_prob import max_prob
+from split_core.objective import Objective
+from split_core.profiles import Device, HwProfile, Payload
+from split_core.profiles import Timing as StepTiming
+from split_core.readings import ExitCalibration, Reader
 from split_core.telemetry.decisions import FrameRecord
 from split_core.transport.memory import MemoryTransport
 
