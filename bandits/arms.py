@@ -43,7 +43,7 @@ class ArmBandit(Protocol):
 
 
 def joint_arms(exits: int, splits: Iterable[int], thresholds: Sequence[float]) -> list[Arm]:
-    """Every split with every threshold, by split, then threshold; splits 0 and K have nothing to choose: one arm each."""
+    """Every split with every threshold, in this order; splits 0 and K have no threshold to choose, so one arm each."""
     arms: list[Arm] = []
     for split in sorted(splits):
         if split == 0:

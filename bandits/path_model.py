@@ -187,8 +187,10 @@ def fit_path_model(
 
     Args:
         records: of a run in which at least one frame was answered by the cloud.
-        device_ms, head_ms: (K+1,) see `PathModel`.
-        encode_ms, cloud_ms: (K,) see `PathModel`.
+        device_ms: (K+1,) as in `PathModel`, and so are the next three.
+        head_ms: (K+1,).
+        encode_ms: (K,).
+        cloud_ms: (K,).
         objective: weights of cost and reward.
         ship: what may leave the device.
         deadline_ms: None for no deadline.
