@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from itertools import groupby
+from typing import Any
 
 from bandits.report import html
-from bandits.report.figures import MISSING, cost, count, fixed, more_or_less, percent, relative
+from bandits.report.figures import MISSING, cost, count, fixed, more_or_less, percent, plain, relative
 from bandits.report.findings import (
     cheapest,
     honest_sentences,
@@ -81,8 +82,16 @@ def _setting(setting: Setting) -> dict[str, object]:
         "Frames live": count(setting.frames_live),
         "Frames replayed": count(setting.frames_replayed),
         "Data": setting.data,
-        "Device": setting.device,
+        "Device": device_line(setting.device),
     }
+
+
+def device_line(device: dict[str, Any]) -> str:
+    """A profile's device in a line: what it is, then what ran on it."""
+    known = {key: plain(device[key]) for key in ("processor", "cores", "backend", "backend_version") if device.get(key)}
+    if len(known) < 4:
+        return plain(device)
+    return f"{known['processor']}, {known['cores']} cores, {known['backend']} {known['backend_version']}"
 
 
 def cost_formula(weights: Weights) -> str:

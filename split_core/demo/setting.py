@@ -77,15 +77,7 @@ class Setting:
             "frames_live": self.live_frames,
             "frames_replayed": int(self.stream.partition(":")[2]) - self.stream_start,
             "replay_seeds": self.replay_seeds,
-            "device": in_words(device),
+            "device": device,
             "data": f"Fashion-MNIST test split; rows {self.calibrate} calibrate, rows {self.stream} are the stream",
             "quick": self.quick,
         }
-
-
-def in_words(device: dict[str, Any]) -> str:
-    """A profile's device in one line."""
-    return (
-        f"{device['processor'] or device['machine']}, {device['cores']} cores, {device['backend']} "
-        f"{device['backend_version']} on {device['threads']} thread, Python {device['python']}"
-    )
