@@ -96,7 +96,8 @@ class _Player:
         self, plan: Plan, readings: tuple[Reading, ...], action: Ship, sample: int
     ) -> FrameResult:
         depth = readings[-1].exit if readings else 0
-        if action.cut != self._paths.payload[depth] or not self._paths.allowed[depth]:
+        offered = depth < self._model.exits and self._paths.allowed[depth]
+        if not offered or action.cut != self._paths.payload[depth]:
             raise ValueError(f"the policy ships cut {action.cut} from depth {depth}, which the context does not offer")
         ready_ms = self._ready_ms(plan, depth)
         latency_ms = ready_ms + float(self._paths.ship_ms[sample, depth]) + self._residual_ms[sample]
