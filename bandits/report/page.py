@@ -154,7 +154,11 @@ def _outage_cards(result: Result) -> Iterator[Card]:
 
 
 def _accuracy_and_cost(result: Result, drawings: Mapping[str, str]) -> str:
-    words = "Filled symbols ran live, hollow ones were replayed over recorded readings; a line joins the two."
+    live, whole = count(result.setting.frames_live), count(result.setting.frames_replayed)
+    words = (
+        f"Filled symbols ran live over {live} frames; a line joins each with its replay over the same frames. "
+        f"All others are replays over {whole} frames, which are not equally hard: compare like with like."
+    )
     figures = [
         html.figure(drawings[f"cost_{name}"], SHIPS[name], words) for name in result.runs if f"cost_{name}" in drawings
     ]
