@@ -16,7 +16,7 @@ import zmq
 from zmq.auth import load_certificate
 
 MAX_BATCH = 16
-REPLY = [bytes(28), bytes(40)]   # header and ten logits, as long as a Verdict's
+REPLY = [bytes(28), bytes(40)]  # header and ten logits, as long as a Verdict's
 
 
 def listen(secret_key: Path) -> zmq.Socket[bytes]:

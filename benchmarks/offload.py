@@ -36,9 +36,9 @@ from split_core.transport.keys import device_curve, make_keys
 from split_core.transport.zmq import ZmqTransport
 
 CLASSES = 10
-NO_OP_BYTES = (1_024, 14_336, 100_352)   # a small one, what fits TCP's first window, the peers' 100 KB
-CHANNELS, SIDE = 32, 28                  # 100,352 bytes of float32
-CONNECTIONS = 4                          # that share the requests in flight
+NO_OP_BYTES = (1_024, 14_336, 100_352)  # a small one, what fits TCP's first window, the peers' 100 KB
+CHANNELS, SIDE = 32, 28  # 100,352 bytes of float32
+CONNECTIONS = 4  # that share the requests in flight
 STARTUP_S, ANSWER_S = 30.0, 10.0
 
 
@@ -114,7 +114,7 @@ def round_trips_ms(clients: Sequence[Client], count: int, in_flight: int) -> tup
     started_s = time.perf_counter()
     for number in range(count + in_flight):
         if number >= in_flight:
-            sent_s, client = waiting.popleft()   # answers of one connection keep their order
+            sent_s, client = waiting.popleft()  # answers of one connection keep their order
             client.hear()
             took.append((time.perf_counter() - sent_s) * 1e3)
         if number < count:
@@ -129,7 +129,7 @@ def in_turn(
 ) -> dict[str, Any]:
     """Rounds of both, A B A B."""
     for clients in (ours, peer):
-        round_trips_ms(clients, count, in_flight)   # warm up
+        round_trips_ms(clients, count, in_flight)  # warm up
     ms: dict[str, list[float]] = {"ours": [], "peer": []}
     pairs = []
     for _ in range(rounds):
@@ -176,7 +176,10 @@ def model(
     outputs = [value("hidden_1", TensorProto.FLOAT, ["batch", *shape])]
     outputs += [value(f"exit_{k}", TensorProto.FLOAT, ["batch", CLASSES]) for k in (1, 2)]
     graph = helper.make_graph(
-        nodes, name, [value("x", TensorProto.FLOAT, ["batch", *shape])], outputs,
+        nodes,
+        name,
+        [value("x", TensorProto.FLOAT, ["batch", *shape])],
+        outputs,
         [numpy_helper.from_array(array, key) for key, array in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -275,7 +278,7 @@ def goals(figures: dict[str, Any]) -> list[Goal]:
 
 def main() -> None:
     options = arguments(__doc__)
-    gc.freeze()   # as the programs do: no collection may walk what was loaded for good
+    gc.freeze()  # as the programs do: no collection may walk what was loaded for good
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(options.quick, Path(folder))
     report("offload", figures, goals(figures), options)

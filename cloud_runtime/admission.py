@@ -58,7 +58,8 @@ class Admission:
         if finish_s > left_s:
             self._estimates.doubt(request.bundle_id)
             return Refused(
-                "expired", f"needs {finish_s * 1e3:.1f} ms, the deadline is in {left_s * 1e3:.1f} ms",
+                "expired",
+                f"needs {finish_s * 1e3:.1f} ms, the deadline is in {left_s * 1e3:.1f} ms",
                 max(MIN_RETRY_MS, backlog_s * 1e3),
             )
         return self._room_for(request, backlog_s)

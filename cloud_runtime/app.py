@@ -76,9 +76,7 @@ def build_worker(config: CloudConfig, clock: Callable[[], float] = time.monotoni
     models = {model.id: model for model in loaded}
     seconds = {model.id: model.rehearse(clock) for model in models.values()}
     metrics = CloudMetrics()
-    exchange = Exchange(
-        models, seconds, config.limits, name=config.name, engines=config.engines, metrics=metrics
-    )
+    exchange = Exchange(models, seconds, config.limits, name=config.name, engines=config.engines, metrics=metrics)
     metrics.watch_queue(lambda: exchange.queued_rows)
     listener = _listen(config)
     server = Server(

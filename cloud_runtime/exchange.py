@@ -205,8 +205,14 @@ class Exchange:
         if rows > self._max_rows:
             return Refused("malformed", f"{rows} rows in one request; at most {self._max_rows}")
         request = Request(
-            peer, offload.request_id, offload.bundle_id, offload.cut + 1, rows, now,
-            now + offload.deadline_ms / 1e3, offload,
+            peer,
+            offload.request_id,
+            offload.bundle_id,
+            offload.cut + 1,
+            rows,
+            now,
+            now + offload.deadline_ms / 1e3,
+            offload,
         )
         self._expire(now)
         decision = self._admission.decide(request, now)
@@ -231,9 +237,7 @@ class Exchange:
         queue_s = max(0.0, now - request.arrived_s - request.compute_s)
         exits = self._models[request.bundle_id].exits
         data = np.ascontiguousarray(logits, np.float32).tobytes()
-        self._reply(
-            request.peer, wire.Verdict(request.request_id, exits, data, queue_s * 1e3, request.compute_s * 1e3)
-        )
+        self._reply(request.peer, wire.Verdict(request.request_id, exits, data, queue_s * 1e3, request.compute_s * 1e3))
 
     def _answer(self, request: Request, refused: Refused) -> None:
         if not request.answered:

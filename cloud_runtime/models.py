@@ -29,9 +29,7 @@ class Model:
         codecs: all that may be asked for, by name.
     """
 
-    def __init__(
-        self, manifest: Manifest, sessions: Sequence[Sequence[Session]], codecs: Mapping[str, Codec]
-    ) -> None:
+    def __init__(self, manifest: Manifest, sessions: Sequence[Sequence[Session]], codecs: Mapping[str, Codec]) -> None:
         self.id, self.name, self.exits = manifest.id, manifest.name, manifest.exits
         self.classes = len(manifest.labels)
         self._preprocess = manifest.preprocess

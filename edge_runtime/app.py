@@ -240,7 +240,9 @@ def make_source(config: EdgeConfig) -> Source:
     try:
         source: Source = SOURCES.load(section.kind)(**section.options)
     except TypeError as error:
-        raise ConfigError(f"source.options: {error}; docs/camera.md lists what the source {section.kind!r} takes") from error
+        raise ConfigError(
+            f"source.options: {error}; docs/camera.md lists what the source {section.kind!r} takes"
+        ) from error
     return source
 
 

@@ -62,9 +62,7 @@ def partition(
     manifest = manifest_of(
         network, parts, name=name or model_path.stem, version=version, labels=labels, preprocess=preprocess
     )
-    certificate = verify(
-        network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance
-    )
+    certificate = verify(network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance)
     _require(certificate, model_path)
     return bundle.write(out, manifest, parts.contents(), certificate)
 
@@ -169,7 +167,10 @@ def manifest_of(
         _check_preprocess(network, preprocess)
     try:
         return Manifest(
-            name=name, version=version, labels=names, preprocess=preprocess,
+            name=name,
+            version=version,
+            labels=names,
+            preprocess=preprocess,
             cuts=tuple(_cut(network, k, tensors) for k, tensors in enumerate(parts.cuts)),
             segments=tuple(_piece(part) for part in parts.segments),
             heads=tuple(_piece(part) for part in parts.heads),

@@ -40,9 +40,7 @@ class Chain:
         self._segments = [backend.load(contents[piece.file], threads=threads) for piece in manifest.segments]
         self._heads = [backend.load(contents[piece.file], threads=threads) for piece in manifest.heads]
         names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
-        self._taken = [
-            [names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)
-        ]
+        self._taken = [[names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)]
 
     @property
     def exits(self) -> int:

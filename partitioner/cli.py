@@ -53,9 +53,15 @@ def partition(
         return
     said = load(config, build.NetworkFile) if config else build.NetworkFile()
     root = build.partition(
-        model, out, name=name or said.name, version=version or said.version or "1",
-        labels=_labels(labels) if labels else said.labels, preprocess=said.preprocess,
-        seed=seed, clock=time.time, tolerance=tolerance,
+        model,
+        out,
+        name=name or said.name,
+        version=version or said.version or "1",
+        labels=_labels(labels) if labels else said.labels,
+        preprocess=said.preprocess,
+        seed=seed,
+        clock=time.time,
+        tolerance=tolerance,
     )
     written = bundles.load(root)
     if as_json:
@@ -78,9 +84,7 @@ def verify(
 ) -> None:
     """Prove on this machine that a bundle is its network; on success its certificate is replaced."""
     samples = _inputs(bundle_dir, data, take) if data else []
-    certificate = build.certify(
-        bundle_dir, model, seed=seed, clock=time.time, samples=samples, tolerance=tolerance
-    )
+    certificate = build.certify(bundle_dir, model, seed=seed, clock=time.time, samples=samples, tolerance=tolerance)
     if as_json:
         print(json.dumps(certificate))
         return
@@ -129,8 +133,12 @@ def cuts_table(rows: list[CutRow], named: tuple[tuple[str, ...], ...]) -> Table:
     numbers = {frozenset(tensors): str(k) for k, tensors in enumerate(named, 1)}
     for row in rows:
         table.add_row(
-            numbers.get(frozenset(row.tensors), ""), " + ".join(row.tensors), _kilobytes(row.row_bytes),
-            _kilobytes(row.u8_bytes), f"{row.weights_before:.0%}", f"{row.nodes_before:.0%}",
+            numbers.get(frozenset(row.tensors), ""),
+            " + ".join(row.tensors),
+            _kilobytes(row.row_bytes),
+            _kilobytes(row.u8_bytes),
+            f"{row.weights_before:.0%}",
+            f"{row.nodes_before:.0%}",
         )
     return table
 
@@ -144,7 +152,8 @@ def pieces_table(manifest: Manifest) -> Table:
     for k, segment in enumerate(manifest.segments, 1):
         tensors = [tensor.spec for tensor in manifest.cuts[k].tensors] if k < manifest.exits else []
         table.add_row(
-            str(k), " + ".join(spec.name for spec in tensors) or "the answer",
+            str(k),
+            " + ".join(spec.name for spec in tensors) or "the answer",
             " + ".join("x".join(map(str, spec.row_shape)) for spec in tensors),
             _kilobytes(sum(spec.row_bytes for spec in tensors) or None),
             _kilobytes(sum(math.prod(spec.row_shape) for spec in tensors) or None),
@@ -161,8 +170,10 @@ def _show_certificate(console: Console, certificate: dict[str, Any]) -> None:
     for entry in certificate["exits"]:
         difference = entry["deployed_max_difference"]
         table.add_row(
-            str(entry["exit"]), "bit-equal" if entry["bit_equal_off"] else "NOT equal",
-            entry["highest_exact_level"] or "none", "unbounded" if difference is None else f"{difference:.1e}",
+            str(entry["exit"]),
+            "bit-equal" if entry["bit_equal_off"] else "NOT equal",
+            entry["highest_exact_level"] or "none",
+            "unbounded" if difference is None else f"{difference:.1e}",
             f"{entry['deployed_label_agreement']:.2%}",
         )
     console.print(table)

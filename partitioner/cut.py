@@ -76,7 +76,7 @@ def _part(network: Network, file: str, inputs: Tensors, outputs: Tensors) -> Par
     model = _model(network, file, inputs, outputs, sorted(inside))
     try:
         return Part(file, model.SerializeToString(deterministic=True), inputs, outputs)
-    except (ValueError, EncodeError) as error:   # protobuf's limit
+    except (ValueError, EncodeError) as error:  # protobuf's limit
         raise ModelError(f"{file}: a piece of more than 2 GB cannot be written as one file; cut more often") from error
 
 
@@ -101,8 +101,12 @@ def _model(network: Network, file: str, inputs: Tensors, outputs: Tensors, insid
     graph.input.extend(_border(network, name) for name in inputs)
     graph.output.extend(_border(network, name) for name in outputs)
     return ModelProto(
-        ir_version=whole.ir_version, opset_import=whole.opset_import, graph=graph, functions=whole.functions,
-        producer_name=whole.producer_name, producer_version=whole.producer_version,
+        ir_version=whole.ir_version,
+        opset_import=whole.opset_import,
+        graph=graph,
+        functions=whole.functions,
+        producer_name=whole.producer_name,
+        producer_version=whole.producer_version,
     )
 
 

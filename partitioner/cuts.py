@@ -14,7 +14,7 @@ from partitioner.network import Network
 from split_core.errors import ModelError
 from split_core.registry import suggestion
 
-WIDTH = 2   # one hidden state, and for transformers a mask
+WIDTH = 2  # one hidden state, and for transformers a mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def crossing(network: Network, tensors: Sequence[str]) -> tuple[str, ...]:
     """What is live when exactly the nodes that `tensors` need have run: equal to them at a valid cut."""
     trunk = network.flow.ancestors([network.final])
     before = network.flow.ancestors(tensors) & trunk
-    order = [*sorted(before), *sorted(trunk - before)]   # ancestors first is still topological
+    order = [*sorted(before), *sorted(trunk - before)]  # ancestors first is still topological
     for done, live in enumerate(sweep(network, order)):
         if done == len(before):
             return live

@@ -27,8 +27,8 @@ from split_core.tensors import Array, TensorSpec
 
 FORMAT = 1
 BATCHES = (1, 4)
-TOLERANCE = 1e-4   # of the greatest logit, at least of 1; float32 reordering gives about 1e-6
-LEVELS = tuple(OPTIMISATION)   # "off" first, "all" last: as deployed
+TOLERANCE = 1e-4  # of the greatest logit, at least of 1; float32 reordering gives about 1e-6
+LEVELS = tuple(OPTIMISATION)  # "off" first, "all" last: as deployed
 DEPLOYED = LEVELS[-1]
 
 

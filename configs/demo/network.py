@@ -47,9 +47,7 @@ def stem(channels: int) -> nn.Module:
 
 def exit_head(channels: int, side: int) -> nn.Module:
     """Average-pool to `side` x `side`, then one linear layer."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(side), nn.Flatten(), nn.Linear(channels * side * side, CLASSES)
-    )
+    return nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), nn.Linear(channels * side * side, CLASSES))
 
 
 class MultiExitNetwork(nn.Module):
@@ -59,11 +57,11 @@ class MultiExitNetwork(nn.Module):
         super().__init__()
         self.segments = nn.ModuleList(
             [
-                stem(16),                                       # cut 1: 16 x 14 x 14
-                Block(16, 24),                                  # cut 2: 24 x 14 x 14
-                Block(24, 48, stride=2),                        # cut 3: 48 x 7 x 7
-                Block(48, 64),                                  # cut 4: 64 x 7 x 7
-                Block(64, 64),                                  # cut 5: 64 x 7 x 7
+                stem(16),  # cut 1: 16 x 14 x 14
+                Block(16, 24),  # cut 2: 24 x 14 x 14
+                Block(24, 48, stride=2),  # cut 3: 48 x 7 x 7
+                Block(48, 64),  # cut 4: 64 x 7 x 7
+                Block(64, 64),  # cut 5: 64 x 7 x 7
                 nn.Sequential(Block(64, 128, stride=2), Block(128, 128)),
             ]
         )

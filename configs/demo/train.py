@@ -74,9 +74,7 @@ def train(images: Tensor, labels: Tensor, epochs: int, seed: int) -> MultiExitNe
     network = MultiExitNetwork().to(memory_format=torch.channels_last)
     average = copy.deepcopy(network)
     batch_size, steps = 128, epochs * (len(images) // 128)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
-    )
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.15, steps, pct_start=0.2)
     for epoch in range(epochs):
         started, order = time.perf_counter(), torch.randperm(len(images), generator=rng)
@@ -88,8 +86,7 @@ def train(images: Tensor, labels: Tensor, epochs: int, seed: int) -> MultiExitNe
             optimiser.step()
             schedule.step()
             follow(average, network, decay=0.998)
-        print(f"epoch {epoch + 1}/{epochs}  loss {loss.item():.3f}  "
-              f"{time.perf_counter() - started:.0f} s", flush=True)
+        print(f"epoch {epoch + 1}/{epochs}  loss {loss.item():.3f}  {time.perf_counter() - started:.0f} s", flush=True)
     return average.eval()
 
 
@@ -106,8 +103,7 @@ def accuracies(network: MultiExitNetwork, images: Tensor, labels: Tensor) -> lis
     """Accuracy of every exit."""
     logits = [network(chunk)[1] for chunk in images.split(1000)]
     return [
-        float((torch.cat(exit_logits).argmax(1) == labels).float().mean())
-        for exit_logits in zip(*logits, strict=True)
+        float((torch.cat(exit_logits).argmax(1) == labels).float().mean()) for exit_logits in zip(*logits, strict=True)
     ]
 
 
@@ -118,9 +114,14 @@ def export(network: MultiExitNetwork, path: Path) -> None:
     names = [f"hidden_{k}" for k in range(1, 6)] + [f"exit_{k}" for k in range(1, 7)]
     network = network.to(memory_format=torch.contiguous_format)
     program = torch.onnx.export(
-        network, (torch.zeros(2, 1, 28, 28),), input_names=["image"], output_names=names,
+        network,
+        (torch.zeros(2, 1, 28, 28),),
+        input_names=["image"],
+        output_names=names,
         dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1, max=64)}},
-        opset_version=OPSET, dynamo=True, external_data=False,
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
     )
     model = program.model_proto
     model.ir_version = IR
@@ -143,16 +144,19 @@ def main() -> None:
     options = parser.parse_args()
     images, labels = read_split(options.data, "train")
     test_images, test_labels = read_split(options.data, "t10k")
-    np.savez_compressed(options.out / "fashion-mnist-test.npz",
-                        images=test_images, labels=test_labels.astype(np.uint8))
+    np.savez_compressed(options.out / "fashion-mnist-test.npz", images=test_images, labels=test_labels.astype(np.uint8))
     started = time.perf_counter()
     network = train(normalised(images), torch.from_numpy(labels), options.epochs, options.seed)
     export(network, options.out / "network.onnx")
     exits = accuracies(network, normalised(test_images), torch.from_numpy(test_labels))
     record = {
-        "test_accuracy_per_exit": exits, "epochs": options.epochs, "seed": options.seed,
-        "minutes": round((time.perf_counter() - started) / 60, 1), "torch": torch.__version__,
-        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+        "test_accuracy_per_exit": exits,
+        "epochs": options.epochs,
+        "seed": options.seed,
+        "minutes": round((time.perf_counter() - started) / 60, 1),
+        "torch": torch.__version__,
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
     }
     (options.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))

@@ -189,11 +189,15 @@ def exits_table(result: Fit) -> Table:
         table.add_column(title, justify="right")
     for k, (section, held_out) in enumerate(zip(result.policy.exits, result.held_out, strict=True), 1):
         table.add_row(
-            str(k), f"{section.accuracy:.2%}", f"{section.temperature:.3f}",
+            str(k),
+            f"{section.accuracy:.2%}",
+            f"{section.temperature:.3f}",
             f"{len(section.scores)} knots" if section.scores else "none",
-            f"{held_out.ece_before:.4f}", f"{held_out.ece_after:.4f}",
+            f"{held_out.ece_before:.4f}",
+            f"{held_out.ece_after:.4f}",
             "never" if section.certified is None else f"{section.certified:.3f}",
-            "" if held_out.agreement is None else f"{held_out.agreement:.1%}", f"{held_out.answered:.1%}",
+            "" if held_out.agreement is None else f"{held_out.agreement:.1%}",
+            f"{held_out.answered:.1%}",
         )
     return table
 
@@ -221,7 +225,10 @@ def trace_table(recorded: Traces, codecs: CodecSection) -> Table:
         table.add_column(title, justify="right")
     for k in range(recorded.exits):
         table.add_row(
-            str(k + 1), f"{recorded.correct[:, k].mean():.2%}", f"{recorded.agrees[:, k].mean():.2%}",
-            f"{recorded.confidence[:, k].mean():.4f}", f"{np.mean(recorded.payload_bytes[:, k]):.0f}",
+            str(k + 1),
+            f"{recorded.correct[:, k].mean():.2%}",
+            f"{recorded.agrees[:, k].mean():.2%}",
+            f"{recorded.confidence[:, k].mean():.4f}",
+            f"{np.mean(recorded.payload_bytes[:, k]):.0f}",
         )
     return table

@@ -18,7 +18,7 @@ from split_core.objective import Objective
 from split_core.policy import CodecEvidence, CodecSection
 from split_core.tensors import Array
 
-MAX_DROP = 0.002   # of the full network's accuracy
+MAX_DROP = 0.002  # of the full network's accuracy
 
 
 @dataclass
@@ -123,14 +123,15 @@ def _labels_behind(
     return labels
 
 
-def _evidence(
-    name: str, cut: int, tally: Tally, full: NDArray[np.int64], truth: NDArray[np.int64]
-) -> CodecEvidence:
+def _evidence(name: str, cut: int, tally: Tally, full: NDArray[np.int64], truth: NDArray[np.int64]) -> CodecEvidence:
     labels = np.concatenate(tally.labels)
     return CodecEvidence(
-        cut=cut, codec=name, mean_bytes=round(tally.payload_bytes / len(truth), 1),
+        cut=cut,
+        codec=name,
+        mean_bytes=round(tally.payload_bytes / len(truth), 1),
         encode_ms=round(float(np.median(tally.encode_ms)), 5),
-        accuracy=round(float(np.mean(labels == truth)), 6), agreement=round(float(np.mean(labels == full)), 6),
+        accuracy=round(float(np.mean(labels == truth)), 6),
+        agreement=round(float(np.mean(labels == full)), 6),
     )
 
 

@@ -24,8 +24,8 @@ from split_core.readings import Criterion, ExitCalibration, Reader, softmax
 from split_core.tensors import Array, FloatArray
 from split_core.traces import Traces
 
-WORTH = 0.001   # of calibration error: below, a better figure is noise
-FEWEST = 40   # samples: below, a half has too few for 15 bins to mean anything
+WORTH = 0.001  # of calibration error: below, a better figure is noise
+FEWEST = 40  # samples: below, a half has too few for 15 bins to mean anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Wishes:
     """
 
     criterion: str = "max_prob"
-    objective: Objective = Objective()   # noqa: RUF009  (frozen)
+    objective: Objective = Objective()  # noqa: RUF009  (frozen)
     ship: str = "any"
     bandit: str = "grid"
     target: float = 0.98
@@ -108,15 +108,22 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
         ),
         bandit=_bandit(wishes.bandit, read.confidence),
         objective=ObjectiveSection(
-            ms=wishes.objective.ms, kb=wishes.objective.kb, cloud_ms=wishes.objective.cloud_ms,
-            joule=wishes.objective.joule, mu=wishes.objective.mu,
+            ms=wishes.objective.ms,
+            kb=wishes.objective.kb,
+            cloud_ms=wishes.objective.cloud_ms,
+            joule=wishes.objective.joule,
+            mu=wishes.objective.mu,
         ),
         ship="hidden" if wishes.ship == "hidden" else "any",
         codecs=codecs,
         evidence=Evidence(
-            samples=traces.samples, data_sha256=traces.digest(), target=wishes.target, risk=wishes.risk,
+            samples=traces.samples,
+            data_sha256=traces.digest(),
+            target=wishes.target,
+            risk=wishes.risk,
             made_with="offramp calibrate: fitted on all samples; ece on a half that was not fitted on",
-            codec_samples=table.samples, codecs=table.rows,
+            codec_samples=table.samples,
+            codecs=table.rows,
         ),
     )
     return Fit(policy, held_out)
@@ -225,9 +232,7 @@ def _promise(read: Traces, k: int, wishes: Wishes) -> float | None:
     return certified_threshold(read.confidence[:, k], read.agrees[:, k], target=wishes.target, risk=wishes.risk)
 
 
-def _section(
-    calibration: ExitCalibration, accuracy: float, held_out: HeldOut, certified: float | None
-) -> ExitSection:
+def _section(calibration: ExitCalibration, accuracy: float, held_out: HeldOut, certified: float | None) -> ExitSection:
     return ExitSection(
         temperature=calibration.temperature,
         scores=_rounded(calibration.scores),

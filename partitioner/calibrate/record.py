@@ -22,7 +22,7 @@ from split_core.traces import Traces
 
 BATCH = 64
 
-Progress = Callable[[int], None]   # is told how many more samples are done
+Progress = Callable[[int], None]  # is told how many more samples are done
 
 
 def chain_from_bundle(bundle: Bundle, backend: Backend, *, threads: int) -> Chain:
@@ -63,7 +63,10 @@ def record(
 
 
 def traces_of(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], payload_bytes: NDArray[np.int64], bundle_id: str,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    payload_bytes: NDArray[np.int64],
+    bundle_id: str,
     reader: Reader,
 ) -> Traces:
     """A trace from (N, K, C) logits, read by `reader`."""
@@ -103,15 +106,10 @@ def items_at(samples: Samples, rows: slice, passage: Passage, cut: int) -> list[
     return [[tensor[row : row + 1] for tensor in tensors] for row in range(len(tensors[0]))]
 
 
-def _payload_bytes(
-    samples: Samples, rows: slice, passage: Passage, image: Codec, hidden: Codec
-) -> NDArray[np.int64]:
+def _payload_bytes(samples: Samples, rows: slice, passage: Passage, image: Codec, hidden: Codec) -> NDArray[np.int64]:
     """(N, K) bytes of the data that each sample would ship at each cut."""
     columns = [
-        [
-            sum(len(codec.encode(tensor).data) for tensor in tensors)
-            for tensors in items_at(samples, rows, passage, cut)
-        ]
+        [sum(len(codec.encode(tensor).data) for tensor in tensors) for tensors in items_at(samples, rows, passage, cut)]
         for cut, codec in enumerate(codecs_by_cut(samples, len(passage.cuts), image, hidden))
     ]
     return np.array(columns, np.int64).T

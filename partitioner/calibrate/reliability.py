@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from split_core.tensors import FloatArray
 
-BINS = 15      # of the expected calibration error, as in Guo et al. 2017
-KNOTS = 12     # of a map: with a few hundred samples each, noise does not bend it
+BINS = 15  # of the expected calibration error, as in Guo et al. 2017
+KNOTS = 12  # of a map: with a few hundred samples each, noise does not bend it
 
 
 def calibration_error(confidence: FloatArray, correct: NDArray[np.bool_], bins: int = BINS) -> float:
@@ -31,7 +31,7 @@ def never_decreasing(values: FloatArray, weights: FloatArray) -> FloatArray:
 
     Source: Ayer et al. 1955; O(n).
     """
-    blocks: list[tuple[float, float, int]] = []   # mean, weight, length
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, length
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
         mean, total, length = value, weight, 1
         while blocks and blocks[-1][0] >= mean:

@@ -8,7 +8,7 @@ from scipy.special import betaincinv
 
 from split_core.tensors import FloatArray
 
-GRID = 10   # thresholds offered to a bandit, 0 and 1 included
+GRID = 10  # thresholds offered to a bandit, 0 and 1 included
 
 
 def threshold_grid(confidence: FloatArray, count: int = GRID) -> tuple[float, ...]:

@@ -63,7 +63,7 @@ def _check(path: Path, model: onnx.ModelProto) -> None:
         raise ModelError(f"{path}: not a valid ONNX model: {_one_line(error)}") from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
-    except (ValueError, EncodeError) as error:   # protobuf cannot serialise more than 2 GB for the checker
+    except (ValueError, EncodeError) as error:  # protobuf cannot serialise more than 2 GB for the checker
         raise ModelError(f"{path}: too large to check ({_one_line(error)})") from error
 
 

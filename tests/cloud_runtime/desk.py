@@ -35,9 +35,7 @@ def hidden(cut: int, rows: int = 1) -> tuple[Encoded, ...]:
     return (CODECS.load("raw")().encode(np.zeros((rows, *HIDDEN[cut]), np.float32)),)
 
 
-def offload(
-    model: Model, request_id: int, *, cut: int = 2, rows: int = 1, deadline_ms: float = 1000.0
-) -> wire.Offload:
+def offload(model: Model, request_id: int, *, cut: int = 2, rows: int = 1, deadline_ms: float = 1000.0) -> wire.Offload:
     tensors, codec = (image(), "pixels") if cut == 0 else (hidden(cut, rows), "raw")
     return wire.Offload(request_id, model.id, cut, codec, deadline_ms, tensors)
 

@@ -65,7 +65,8 @@ def test_each_request_gets_its_own_rows(model: Model) -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(rows, 6, 4, 4)).astype(np.float32) for rows in (2, 1, 3)]
     messages = [
-        replace(offload(model, 1, rows=len(a)), tensors=(replace(hidden(2, len(a))[0], data=a.tobytes()),)) for a in arrays
+        replace(offload(model, 1, rows=len(a)), tensors=(replace(hidden(2, len(a))[0], data=a.tobytes()),))
+        for a in arrays
     ]
     ran = run_batch(model, batch(model, *messages), 0, lambda: 0.0)
     for (_, (logits,)), array in zip(ran.outputs, arrays, strict=True):
@@ -79,7 +80,9 @@ def test_a_payload_that_does_not_decode_is_refused_alone(model: Model) -> None:
     assert [(item.request_id, refused.code) for item, refused in ran.refused] == [(1, "malformed")]
 
 
-@pytest.mark.parametrize("error", [BackendError("out of memory"), RuntimeError("two\nlines"), MemoryError(), KeyError("x")])
+@pytest.mark.parametrize(
+    "error", [BackendError("out of memory"), RuntimeError("two\nlines"), MemoryError(), KeyError("x")]
+)
 def test_whatever_breaks_a_batch_becomes_refusals(model: Model, error: Exception) -> None:
     bad = replace(offload(model, 2), tensors=(poisoned(),))
     ran = run_batch(fragile(model, error), batch(model, offload(model, 1), bad), 0, lambda: 0.0)

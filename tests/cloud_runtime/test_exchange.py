@@ -178,7 +178,11 @@ def test_an_unknown_codec_is_refused_at_the_handshake(model: Model) -> None:
 
 def test_what_only_a_worker_says_is_malformed_from_a_device(model: Model) -> None:
     desk = Desk(model)
-    for message in (wire.Welcome(3, "w", "b", 0), wire.Verdict(3, 1, bytes(4), 0.0, 0.0), wire.Refusal(3, "busy", "", 0.0)):
+    for message in (
+        wire.Welcome(3, "w", "b", 0),
+        wire.Verdict(3, 1, bytes(4), 0.0, 0.0),
+        wire.Refusal(3, "busy", "", 0.0),
+    ):
         refusal = desk.ask(b"odd", message)
         assert isinstance(refusal, wire.Refusal)
         assert (refusal.code, refusal.request_id) == ("malformed", 3)

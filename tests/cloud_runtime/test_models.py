@@ -75,7 +75,13 @@ def test_codecs_go_where_their_kind_goes(model: Model) -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "shape"),
-    [("float16", (1, 6, 4, 4)), ("float32", (1, 6, 4, 5)), ("float32", (6, 4, 4)), ("float32", (1, 1, 6, 4, 4)), ("float32", ())],
+    [
+        ("float16", (1, 6, 4, 4)),
+        ("float32", (1, 6, 4, 5)),
+        ("float32", (6, 4, 4)),
+        ("float32", (1, 1, 6, 4, 4)),
+        ("float32", ()),
+    ],
 )
 def test_a_tensor_that_does_not_fit_the_cut_is_refused(model: Model, dtype: str, shape: tuple[int, ...]) -> None:
     message = replace(offload(model, 1), tensors=(Encoded(dtype, shape, (), b""),))

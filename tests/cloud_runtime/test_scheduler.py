@@ -150,7 +150,9 @@ def test_running_rows_count_as_work_until_they_are_back() -> None:
 
 
 moves = st.one_of(
-    st.tuples(st.just("add"), st.integers(1, EXITS), st.sampled_from([b"a", b"b", b"c"]), st.integers(1, 4), st.floats(0, 5)),
+    st.tuples(
+        st.just("add"), st.integers(1, EXITS), st.sampled_from([b"a", b"b", b"c"]), st.integers(1, 4), st.floats(0, 5)
+    ),
     st.tuples(st.just("take")),
     st.tuples(st.just("expire"), st.floats(0, 5)),
 )

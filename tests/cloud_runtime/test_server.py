@@ -56,7 +56,12 @@ class Bench:
         self.transport = transport
         self.listener: Listener = transport.listen("tcp://127.0.0.1:0")
         self.server = Server(
-            self.listener, self.desk.exchange, self.desk.metrics, clock=time.monotonic, drain_s=drain_s, computes_here=here
+            self.listener,
+            self.desk.exchange,
+            self.desk.metrics,
+            clock=time.monotonic,
+            drain_s=drain_s,
+            computes_here=here,
         )
         self.engines = Engines(
             self.desk.exchange, {model.id: model}, count=1, clock=time.monotonic, wake=self.server.wake

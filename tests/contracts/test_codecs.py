@@ -93,7 +93,11 @@ def test_affine_codecs_err_by_half_a_scale_at_most(name: str) -> None:
 
 
 @settings(max_examples=60)
-@given(arrays.arrays(np.float32, arrays.array_shapes(max_dims=4, max_side=6), elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+@given(
+    arrays.arrays(
+        np.float32, arrays.array_shapes(max_dims=4, max_side=6), elements=st.floats(-(2.0**100), 2.0**100, width=32)
+    )
+)
 def test_hidden_codecs_keep_any_finite_tensor_within_their_bound(array: Array) -> None:
     for name in HIDDEN:
         encoded = LOADED[name].encode(array)

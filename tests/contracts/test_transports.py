@@ -90,7 +90,12 @@ def test_a_message_goes_there_and_its_answer_comes_back(room: Room) -> None:
 
 @pytest.mark.parametrize(
     "frames",
-    [[b"h", b"", b"tail"], [b"h", bytes(range(256)) * 2000], [bytes([i]) for i in range(9)], [b"h", memoryview(b"view")]],
+    [
+        [b"h", b"", b"tail"],
+        [b"h", bytes(range(256)) * 2000],
+        [bytes([i]) for i in range(9)],
+        [b"h", memoryview(b"view")],
+    ],
     ids=["an empty frame", "half a megabyte", "nine frames", "a view"],
 )
 def test_all_frames_arrive_as_they_were(room: Room, frames: list[bytes]) -> None:

@@ -24,7 +24,7 @@ def test_before_anything_was_measured_costs_are_the_profile_and_the_prior_link()
 
 def test_the_cheapest_payload_that_was_reached_is_taken():
     measured = book()
-    measured.observe_offload(0, 300, 5.0, 0.5)   # the worker is quick from the input on
+    measured.observe_offload(0, 300, 5.0, 0.5)  # the worker is quick from the input on
     costs = measured.costs()
     assert costs.payload == (0, 0, 0)
 

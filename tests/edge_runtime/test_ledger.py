@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from edge_runtime.ledger import Ledger
 
 
-@given(st.lists(st.tuples(st.sampled_from(["open", "close", "due"]), st.integers(1, 30), st.floats(0, 10)), max_size=80))
+@given(
+    st.lists(st.tuples(st.sampled_from(["open", "close", "due"]), st.integers(1, 30), st.floats(0, 10)), max_size=80)
+)
 def test_every_entry_leaves_exactly_once(script):
     ledger: Ledger[int] = Ledger(capacity=10)
     opened, left = set(), []

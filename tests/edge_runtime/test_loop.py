@@ -15,7 +15,9 @@ ALWAYS_SHIP = {"policy": "fixed", "params": {"split": 1, "threshold": 1.0}}
 fates = st.builds(
     Fate, delay_s=st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.2, 1.0]), copies=st.sampled_from([0, 1, 1, 1, 2, 3])
 )
-manners = st.sampled_from(["answer", "answer", "answer", "busy", "failed", "expired", "mismatch", "garbage", "silence", "nan"])
+manners = st.sampled_from(
+    ["answer", "answer", "answer", "busy", "failed", "expired", "mismatch", "garbage", "silence", "nan"]
+)
 
 
 def manner_of(world: World, manner: str, message: wire.Message) -> list[bytes | memoryview] | None:

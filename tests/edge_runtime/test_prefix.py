@@ -57,7 +57,9 @@ def test_a_slower_device_takes_the_profiles_time_for_every_step(bundle):
     assert run.device_ms == pytest.approx(13)
 
 
-@pytest.mark.parametrize("pixels", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 1), np.float32), np.zeros((0, 8, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 1), np.float32), np.zeros((0, 8, 3), np.uint8)]
+)
 def test_pixels_that_are_no_image_are_refused_in_one_line(bundle, pixels):
     with pytest.raises(DataError, match="expected uint8"):
         Prefix(bundle, OnnxRuntimeBackend()).start(pixels)

@@ -67,14 +67,20 @@ class EventClock:
 def profile(exits: int, bundle_id: str) -> HwProfile:
     """A device that needs 4 ms per segment, after a slow-down of 2."""
     step = lambda ms: StepTiming(p50_ms=ms / 2, p95_ms=ms / 2, n=1)  # noqa: E731
-    device = Device(machine="test", cores=1, python="3", numpy="2", backend="onnxruntime", backend_version="1", threads=1)
-    heads = (*(step(HEAD_MS) for _ in range(exits - 1)), step(0.0))
-    payloads = tuple(
-        Payload(cut=k, codec="u8z", encode=step(0.2), bytes_p50=300, bytes_p95=300) for k in range(exits)
+    device = Device(
+        machine="test", cores=1, python="3", numpy="2", backend="onnxruntime", backend_version="1", threads=1
     )
+    heads = (*(step(HEAD_MS) for _ in range(exits - 1)), step(0.0))
+    payloads = tuple(Payload(cut=k, codec="u8z", encode=step(0.2), bytes_p50=300, bytes_p95=300) for k in range(exits))
     return HwProfile(
-        name="test", bundle_id=bundle_id, device=device, segments=tuple(step(SEGMENT_MS) for _ in range(exits)),
-        heads=heads, tensor=step(0.0), payloads=payloads, slowdown=2.0,
+        name="test",
+        bundle_id=bundle_id,
+        device=device,
+        segments=tuple(step(SEGMENT_MS) for _ in range(exits)),
+        heads=heads,
+        tensor=step(0.0),
+        payloads=payloads,
+        slowdown=2.0,
     )
 
 
@@ -127,15 +133,26 @@ class World:
         prefix = Prefix(bundle, OnnxRuntimeBackend(), pace=pace, clock=self.clock)
         self.costs = CostBook(hardware, OBJECTIVE, ship_input=self.ship_input, link=LinkModel(10.0, 1.0))
         self.loop = EdgeLoop(
-            self.slot, prefix=prefix, reader=Reader([ExitCalibration()] * exits, max_prob), policy=self.made,
-            costs=self.costs, objective=OBJECTIVE,
+            self.slot,
+            prefix=prefix,
+            reader=Reader([ExitCalibration()] * exits, max_prob),
+            policy=self.made,
+            costs=self.costs,
+            objective=OBJECTIVE,
             offloader=Offloader(
-                self._transport.connect(ADDRESS), wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
-                classes=4, exits=exits, ledger=self.ledger, breaker=self.breaker,
+                self._transport.connect(ADDRESS),
+                wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
+                classes=4,
+                exits=exits,
+                ledger=self.ledger,
+                breaker=self.breaker,
                 codecs={"hidden": ("u8z", Affine8Zstd()), "input": ("pixels", Pixels())},
-                clock=self.clock, on_change=self.changes.append,
+                clock=self.clock,
+                on_change=self.changes.append,
             ),
-            labels=bundle.manifest.labels, ship_input=self.ship_input, timing=Timing(DEADLINE_S, MARGIN_S),
+            labels=bundle.manifest.labels,
+            ship_input=self.ship_input,
+            timing=Timing(DEADLINE_S, MARGIN_S),
             clock=self.clock,
             on_outcome=[lambda outcome, record: (self.outcomes.append(outcome), self.records.append(record))],
         )

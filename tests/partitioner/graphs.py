@@ -74,8 +74,11 @@ def network_of(
     exits = [f"exit_{k}" for k in range(1, len(cuts) + 2)]
     heads = [node for name, tensors in zip(exits, cuts, strict=False) for node in head(name, tensors[0])]
     graph = helper.make_graph(
-        [*body, *heads, *head(exits[-1], last)], "random", [value(name, *ROW) for name in inputs],
-        [value(name, CLASSES) for name in exits], weights(),
+        [*body, *heads, *head(exits[-1], last)],
+        "random",
+        [value(name, *ROW) for name in inputs],
+        [value(name, CLASSES) for name in exits],
+        weights(),
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
@@ -97,6 +100,8 @@ def cut_networks(draw: st.DrawFn) -> Network:
     body, tensors = draw(nodes(inputs))
     points = [p for p in find_cuts(network_of(body, tensors[-1], inputs)) if not p.tensors[0].endswith("_flat")]
     points = [p for p in points if all(not name.endswith("_wide") for name in p.tensors)]
-    chosen: list[CutPoint] = draw(st.lists(st.sampled_from(points), min_size=1, max_size=4, unique=True)) if points else []
+    chosen: list[CutPoint] = (
+        draw(st.lists(st.sampled_from(points), min_size=1, max_size=4, unique=True)) if points else []
+    )
     chosen.sort(key=lambda point: point.nodes_before)
     return network_of(body, tensors[-1], inputs, tuple(point.tensors for point in chosen))

@@ -27,7 +27,12 @@ class Job:
 
     def run(self, **changed: Any) -> Path:
         arguments = {
-            "name": "tiny", "version": "1", "labels": LABELS, "preprocess": PREPROCESS, "seed": 0, "clock": lambda: 0.0
+            "name": "tiny",
+            "version": "1",
+            "labels": LABELS,
+            "preprocess": PREPROCESS,
+            "seed": 0,
+            "clock": lambda: 0.0,
         }
         return partition(self.model, self.out, **{**arguments, **changed})
 

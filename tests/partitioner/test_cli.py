@@ -93,8 +93,25 @@ def test_calibrate_and_trace_make_a_policy_and_traces_that_agree(
     run: Any, tiny_bundle: Path, samples: Path, tmp_path: Path
 ) -> None:
     facts = run(
-        "calibrate", tiny_bundle, "--data", samples, "--take", "0:300", "--out", tmp_path / "p.yaml",
-        "--trace", tmp_path / "c.npz", "--ship", "hidden", "--ms", 2, "--mu", 0.5, "--threads", 1, "--json",
+        "calibrate",
+        tiny_bundle,
+        "--data",
+        samples,
+        "--take",
+        "0:300",
+        "--out",
+        tmp_path / "p.yaml",
+        "--trace",
+        tmp_path / "c.npz",
+        "--ship",
+        "hidden",
+        "--ms",
+        2,
+        "--mu",
+        0.5,
+        "--threads",
+        1,
+        "--json",
     )
     made = policy.load(tmp_path / "p.yaml")
     assert facts["id"] == made.id
@@ -105,8 +122,19 @@ def test_calibrate_and_trace_make_a_policy_and_traces_that_agree(
     calibration = traces.load(tmp_path / "c.npz")
     assert calibration.samples == 300
     again = run(
-        "trace", tiny_bundle, "--data", samples, "--take", "0:300", "--policy", tmp_path / "p.yaml",
-        "--out", tmp_path / "s.npz", "--threads", 1, "--json",
+        "trace",
+        tiny_bundle,
+        "--data",
+        samples,
+        "--take",
+        "0:300",
+        "--policy",
+        tmp_path / "p.yaml",
+        "--out",
+        tmp_path / "s.npz",
+        "--threads",
+        1,
+        "--json",
     )
     recorded = traces.load(tmp_path / "s.npz")
     np.testing.assert_allclose(recorded.confidence, calibration.confidence, atol=1e-6)
@@ -126,8 +154,19 @@ def test_an_objective_file_is_read_and_options_win_over_it(
 ) -> None:
     (tmp_path / "o.yaml").write_text("{ms: 3.0, kb: 0.25}")
     run(
-        "calibrate", tiny_bundle, "--data", samples, "--out", tmp_path / "p.yaml", "--objective", tmp_path / "o.yaml",
-        "--kb", 0.5, "--threads", 1, "--json",
+        "calibrate",
+        tiny_bundle,
+        "--data",
+        samples,
+        "--out",
+        tmp_path / "p.yaml",
+        "--objective",
+        tmp_path / "o.yaml",
+        "--kb",
+        0.5,
+        "--threads",
+        1,
+        "--json",
     )
     objective = policy.load(tmp_path / "p.yaml").objective
     assert (objective.ms, objective.kb, objective.mu) == (3.0, 0.5, 0.01)
@@ -155,7 +194,18 @@ def test_wrong_use_is_one_line_and_leaves_nothing_behind(
         (2, "--take", "calibrate", tiny_bundle, "--data", samples, "--take", "9", "--out", out),
         (3, "asks for number 401", "trace", tiny_bundle, "--data", samples, "--take", "0:401", "--out", out),
         (3, "too few", "calibrate", tiny_bundle, "--data", samples, "--take", "0:9", "--out", out),
-        (3, "bundle_id: Field required", "trace", tiny_bundle, "--data", samples, "--policy", tmp_path / "foreign.yaml", "--out", out),
+        (
+            3,
+            "bundle_id: Field required",
+            "trace",
+            tiny_bundle,
+            "--data",
+            samples,
+            "--policy",
+            tmp_path / "foreign.yaml",
+            "--out",
+            out,
+        ),
     ]
     for code, words, *command in cases:
         assert words in refusal(capsys, code, *command, "--json")
@@ -163,13 +213,20 @@ def test_wrong_use_is_one_line_and_leaves_nothing_behind(
 
 
 def test_a_policy_of_another_bundle_is_refused(
-    capsys: pytest.CaptureFixture[str], run: Any, tiny_bundle: Path, tiny_model_path: Path, samples: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str],
+    run: Any,
+    tiny_bundle: Path,
+    tiny_model_path: Path,
+    samples: Path,
+    tmp_path: Path,
 ) -> None:
     run("calibrate", tiny_bundle, "--data", samples, "--out", tmp_path / "p.yaml", "--threads", 1)
     (tmp_path / "net.yaml").write_text(CONFIG)
     run("partition", tiny_model_path, "--config", tmp_path / "net.yaml", "--out", tmp_path / "b")
     other = tmp_path / "b" / "quadrants" / "3"
-    said = refusal(capsys, 3, "trace", other, "--data", samples, "--policy", tmp_path / "p.yaml", "--out", tmp_path / "s")
+    said = refusal(
+        capsys, 3, "trace", other, "--data", samples, "--policy", tmp_path / "p.yaml", "--out", tmp_path / "s"
+    )
     assert "made for bundle" in said
     assert "offramp calibrate" in said
 

@@ -55,27 +55,36 @@ def test_segments_chain_and_no_trunk_node_is_computed_twice(network: Network) ->
     for before, after in zip(parts.segments, parts.segments[1:], strict=False):
         assert before.outputs == after.inputs
     made = Counter(
-        name for part in parts.segments for node in parsed(part).graph.node
-        for name in node.output if name in network.flow.variable
+        name
+        for part in parts.segments
+        for node in parsed(part).graph.node
+        for name in node.output
+        if name in network.flow.variable
     )
     assert set(made.values()) <= {1}
 
 
 def test_a_weight_that_two_segments_share_is_in_both() -> None:
     body = [
-        helper.make_node("MatMul", ["x", "w_0"], ["a"]), helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("MatMul", ["x", "w_0"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
         helper.make_node("MatMul", ["b", "w_0"], ["c"]),
     ]
     parts = cut(network_of(body, "c", ("x",), (("b",),)), [("b",)])
-    assert [[item.name for item in parsed(part).graph.initializer if item.name == "w_0"] for part in parts.segments] == [
-        ["w_0"], ["w_0"],
+    assert [
+        [item.name for item in parsed(part).graph.initializer if item.name == "w_0"] for part in parts.segments
+    ] == [
+        ["w_0"],
+        ["w_0"],
     ]
 
 
 def test_a_tensor_that_crosses_two_cuts_is_passed_through() -> None:
     body = [
-        helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Tanh", ["x"], ["m"]),
-        helper.make_node("Add", ["a", "m"], ["b"]), helper.make_node("Add", ["b", "m"], ["c"]),
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Tanh", ["x"], ["m"]),
+        helper.make_node("Add", ["a", "m"], ["b"]),
+        helper.make_node("Add", ["b", "m"], ["c"]),
     ]
     cuts = (("a", "m"), ("m", "b"))
     network = network_of(body, "c", ("x",), cuts)
@@ -89,15 +98,20 @@ def test_a_tensor_that_crosses_two_cuts_is_passed_through() -> None:
 def test_a_subgraph_s_use_of_an_outer_tensor_counts_as_crossing() -> None:
     branches = {
         f"{name}_branch": helper.make_graph(
-            [helper.make_node(op, ["a"], [f"{name}_out"])], name, [], [helper.make_tensor_value_info(f"{name}_out", 1, None)]
+            [helper.make_node(op, ["a"], [f"{name}_out"])],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"{name}_out", 1, None)],
         )
         for name, op in (("then", "Relu"), ("else", "Neg"))
     }
     yes = onnx.numpy_helper.from_array(np.array(True), "yes_value")
     body = [
-        helper.make_node("Tanh", ["x"], ["a"]), helper.make_node("Sigmoid", ["a"], ["b"]),
+        helper.make_node("Tanh", ["x"], ["a"]),
+        helper.make_node("Sigmoid", ["a"], ["b"]),
         helper.make_node("Constant", [], ["yes"], value=yes),
-        helper.make_node("If", ["yes"], ["c"], **branches), helper.make_node("Add", ["b", "c"], ["d"]),
+        helper.make_node("If", ["yes"], ["c"], **branches),
+        helper.make_node("Add", ["b", "c"], ["d"]),
     ]
     network = network_of(body, "d", ("x",))
     with pytest.raises(ModelError, match="a would cross too"):
@@ -115,8 +129,11 @@ def test_a_head_that_reads_from_before_its_cut_is_refused_by_name() -> None:
 
 
 def test_a_skip_connection_over_a_cut_is_refused_by_name() -> None:
-    body = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Tanh", ["a"], ["b"]),
-            helper.make_node("Add", ["a", "b"], ["c"])]
+    body = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["c"]),
+    ]
     network = network_of(body, "c", ("x",))
     with pytest.raises(ModelError, match="cut b: a would cross too"):
         cut(network, [("b",)])

@@ -23,15 +23,15 @@ def is_separator(network: Network, removed: set[str]) -> bool:
 
 def trunk_tensors(network: Network) -> list[str]:
     trunk = network.flow.ancestors([network.final])
-    return [name for index in sorted(trunk) for name in network.flow.nodes[index].output if name in network.flow.variable]
+    return [
+        name for index in sorted(trunk) for name in network.flow.nodes[index].output if name in network.flow.variable
+    ]
 
 
 @given(networks())
 def test_the_sweep_finds_exactly_the_tensors_that_every_path_goes_through(network: Network) -> None:
     found = {point.tensors[0] for point in find_cuts(network, width=1)}
-    expected = {
-        name for name in trunk_tensors(network) if name != network.final and is_separator(network, {name})
-    }
+    expected = {name for name in trunk_tensors(network) if name != network.final and is_separator(network, {name})}
     assert found == expected
 
 

@@ -117,8 +117,11 @@ def test_a_network_that_the_optimiser_breaks_is_compared_with_itself_unoptimised
     network = read_network(path)
     parts = cut(network, network.cuts)
     made = verify(
-        network, manifest_of(network, parts, name="scaled", version="1", labels=None, preprocess=None), parts,
-        seed=1, clock=lambda: 0.0,
+        network,
+        manifest_of(network, parts, name="scaled", version="1", labels=None, preprocess=None),
+        parts,
+        seed=1,
+        clock=lambda: 0.0,
     )
     assert made["passed"]
     assert made["exits"][1]["deployed_max_difference"] < 1e-5

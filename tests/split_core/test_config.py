@@ -61,7 +61,9 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path, text: str, e
 
 
 def test_a_bad_value_says_what_came(tmp_path: Path) -> None:
-    assert "link.timeout_ms: Input should be greater than 0, got '-1'" in failure(tmp_path, "name: a\nlink: {timeout_ms: -1}")
+    assert "link.timeout_ms: Input should be greater than 0, got '-1'" in failure(
+        tmp_path, "name: a\nlink: {timeout_ms: -1}"
+    )
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
@@ -77,7 +79,8 @@ def test_a_models_own_rule_reads_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("- a", "expected a mapping"), ("a: [", "not valid YAML"), ("just text", "expected a mapping")]
+    ("text", "expected"),
+    [("- a", "expected a mapping"), ("a: [", "not valid YAML"), ("just text", "expected a mapping")],
 )
 def test_what_is_no_configuration_is_told_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in failure(tmp_path, text)
@@ -112,7 +115,13 @@ def test_an_override_that_does_not_fit_is_refused(tmp_path: Path, item: str) -> 
     assert item.partition("=")[0].split(".")[-1][:4] in failure(tmp_path, "name: a", item)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda x: st.lists(x) | st.dictionaries(st.text(max_size=5), x), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda x: st.lists(x) | st.dictionaries(st.text(max_size=5), x),
+        max_leaves=8,
+    )
+)
 def test_any_document_is_a_model_or_one_line(document: object) -> None:
     message = "here: fits"
     try:

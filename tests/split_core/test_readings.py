@@ -31,7 +31,7 @@ def test_temperature_two_takes_the_square_root_of_the_odds():
 
 def test_a_reliability_map_is_read_between_its_knots():
     calibration = ExitCalibration(scores=(0.5, 1.0), accuracies=(0.4, 0.8))
-    reading = Reader([calibration], max_prob).read(1, np.array([math.log(3.0), 0.0]))   # score .75
+    reading = Reader([calibration], max_prob).read(1, np.array([math.log(3.0), 0.0]))  # score .75
     assert reading.confidence == pytest.approx(0.6)
 
 
@@ -40,7 +40,7 @@ def test_any_finite_logits_give_a_confidence_in_the_unit_interval(values, temper
     reading = Reader([ExitCalibration(temperature=temperature)], normalised_certainty).read(1, np.array(values))
     assert 0.0 <= reading.confidence <= 1.0
     assert 0.0 <= reading.entropy <= math.log(len(values)) + 1e-9
-    assert values[reading.label] == pytest.approx(max(values), abs=1e-9)   # nearly equal logits may tie
+    assert values[reading.label] == pytest.approx(max(values), abs=1e-9)  # nearly equal logits may tie
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

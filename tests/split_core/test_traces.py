@@ -16,8 +16,12 @@ from split_core.traces import Traces
 def made(samples: int = 5) -> Traces:
     rng = np.random.default_rng(0)
     return Traces(
-        rng.random((samples, 2)), rng.integers(0, 3, (samples, 2)), rng.integers(0, 3, samples),
-        rng.normal(size=(samples, 2, 3)).astype(np.float32), rng.integers(1, 99, (samples, 2)), "ab" * 32,
+        rng.random((samples, 2)),
+        rng.integers(0, 3, (samples, 2)),
+        rng.integers(0, 3, samples),
+        rng.normal(size=(samples, 2, 3)).astype(np.float32),
+        rng.integers(1, 99, (samples, 2)),
+        "ab" * 32,
     )
 
 

@@ -24,17 +24,31 @@ messages = st.one_of(
     st.builds(wire.Hello, ids, texts, texts, texts, st.lists(texts, max_size=5).map(tuple)),
     st.builds(wire.Welcome, ids, texts, texts, ids),
     st.builds(
-        wire.Offload, ids, texts, st.integers(0, 1000), texts, numbers,
+        wire.Offload,
+        ids,
+        texts,
+        st.integers(0, 1000),
+        texts,
+        numbers,
         st.lists(tensors, min_size=1, max_size=wire.MAX_TENSORS).map(tuple),
     ),
     st.builds(
-        wire.Verdict, ids, st.integers(0, 1000),
-        st.binary(min_size=4, max_size=40).map(lambda data: data[: len(data) // 4 * 4]), numbers, numbers,
+        wire.Verdict,
+        ids,
+        st.integers(0, 1000),
+        st.binary(min_size=4, max_size=40).map(lambda data: data[: len(data) // 4 * 4]),
+        numbers,
+        numbers,
     ),
     st.builds(wire.Refusal, ids, st.sampled_from(wire.REFUSALS), texts, numbers),
 )
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=9) | st.binary(max_size=9),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=9)
+    | st.binary(max_size=9),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=20,
 )
@@ -43,8 +57,13 @@ kinds = st.sampled_from(["hello", "welcome", "offload", "verdict", "refusal", "n
 
 def offload(**changes: object) -> wire.Offload:
     values: dict[str, object] = {
-        "request_id": 7, "bundle_id": "b", "cut": 1, "codec": "raw", "deadline_ms": 100.0,
-        "tensors": (Encoded("float32", (1, 4), (), bytes(16)),), **changes,
+        "request_id": 7,
+        "bundle_id": "b",
+        "cut": 1,
+        "codec": "raw",
+        "deadline_ms": 100.0,
+        "tensors": (Encoded("float32", (1, 4), (), bytes(16)),),
+        **changes,
     }
     return wire.Offload(**values)  # type: ignore[arg-type]
 
@@ -62,13 +81,17 @@ def test_any_bytes_give_a_message_or_a_wire_error(frames: list[bytes]) -> None:
 
 
 @given(kinds, st.lists(plain, max_size=8), st.lists(st.binary(max_size=16), max_size=3))
-def test_any_well_packed_header_gives_a_message_or_a_wire_error(kind: str, fields: list[object], data: list[bytes]) -> None:
+def test_any_well_packed_header_gives_a_message_or_a_wire_error(
+    kind: str, fields: list[object], data: list[bytes]
+) -> None:
     with suppress(WireError):
         wire.decode([msgpack.packb([wire.VERSION, kind, *fields]), *data])
 
 
 @given(messages, st.data())
-def test_a_message_with_one_changed_byte_gives_a_message_or_a_wire_error(message: wire.Message, data: st.DataObject) -> None:
+def test_a_message_with_one_changed_byte_gives_a_message_or_a_wire_error(
+    message: wire.Message, data: st.DataObject
+) -> None:
     header, *rest = (bytes(frame) for frame in wire.encode(message))
     place = data.draw(st.integers(0, len(header) - 1))
     changed = header[:place] + bytes([data.draw(st.integers(0, 255))]) + header[place + 1 :]

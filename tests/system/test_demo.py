@@ -16,8 +16,18 @@ from split_core.telemetry.decisions import verify
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROW = {
-    "name", "live", "accuracy", "agreement", "latency_ms", "kb_per_frame", "exit_share", "offload_share", "mean_cost",
-    "regret", "deadline_misses", "degraded",
+    "name",
+    "live",
+    "accuracy",
+    "agreement",
+    "latency_ms",
+    "kb_per_frame",
+    "exit_share",
+    "offload_share",
+    "mean_cost",
+    "regret",
+    "deadline_misses",
+    "degraded",
 }
 POLICIES = {"edge_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid"}
 
@@ -101,5 +111,3 @@ def test_the_decision_logs_are_whole(out):
     logs = sorted((out / "decisions").glob("*.jsonl"))
     assert len(logs) >= 6
     assert all(verify(log) > 100 for log in logs)
-
-

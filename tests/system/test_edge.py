@@ -53,8 +53,10 @@ class Site:
 
     def worker(self, listen: str = "tcp://127.0.0.1:0", bundle: Path | None = None) -> Background:
         config = {
-            "listen": listen, "bundles": [str(bundle or self.bundle)],
-            "curve": {"secret_key": str(self.folder / "worker.key_secret")}, "http": "127.0.0.1:0",
+            "listen": listen,
+            "bundles": [str(bundle or self.bundle)],
+            "curve": {"secret_key": str(self.folder / "worker.key_secret")},
+            "http": "127.0.0.1:0",
         }
         (self.folder / "cloud.yaml").write_text(yaml.safe_dump(config))
         ready = self.folder / "worker-ready.json"
@@ -64,18 +66,27 @@ class Site:
     def config(self, address: str = "", **changes: Any) -> dict[str, Any]:
         link = {"address": address, "server_key": str(self.folder / "worker.key")} if address else {}
         return {
-            "bundle": str(self.bundle), "policy": str(self.folder / "policy.yaml"),
-            "profile": str(self.folder / "profile.yaml"), "link": link,
+            "bundle": str(self.bundle),
+            "policy": str(self.folder / "policy.yaml"),
+            "profile": str(self.folder / "profile.yaml"),
+            "link": link,
             "source": {"kind": "array", "fps": 50, "options": {"path": str(self.folder / "images.npz")}},
-            "deadline_ms": DEADLINE_MS, "margin_ms": 120, "decisions": str(self.folder / "decisions.jsonl"),
-            "bandit": ALWAYS_SHIP, "http": "127.0.0.1:0", **changes,
+            "deadline_ms": DEADLINE_MS,
+            "margin_ms": 120,
+            "decisions": str(self.folder / "decisions.jsonl"),
+            "bandit": ALWAYS_SHIP,
+            "http": "127.0.0.1:0",
+            **changes,
         }
 
     def edge(self, address: str = "", **changes: Any) -> subprocess.Popen[str]:
         (self.folder / "decisions.jsonl").unlink(missing_ok=True)
         (self.folder / "edge.yaml").write_text(yaml.safe_dump(self.config(address, **changes)))
         return subprocess.Popen(
-            [sys.executable, "-c", BARE, str(self.folder / "edge.yaml")], stderr=subprocess.PIPE, text=True, env=environment()
+            [sys.executable, "-c", BARE, str(self.folder / "edge.yaml")],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
         )
 
     def records(self) -> list[FrameRecord]:
@@ -88,9 +99,7 @@ def site(tiny_bundle: Path, tmp_path: Path) -> Site:
     images, _ = tiny_samples(150, seed=5)
     np.savez(tmp_path / "images.npz", images=images)
     policies.save(PolicyFile(bundle_id=bundle.id, exits=(ExitSection(),) * 3), tmp_path / "policy.yaml")
-    measured = profiling.profile(
-        bundle, OnnxRuntimeBackend(), list(images[:20]), name="test", codecs=CodecSection()
-    )
+    measured = profiling.profile(bundle, OnnxRuntimeBackend(), list(images[:20]), name="test", codecs=CodecSection())
     profiles.save(measured, tmp_path / "profile.yaml")
     make_keys(tmp_path, "worker")
     return Site(tmp_path, tiny_bundle, images)
@@ -110,7 +119,9 @@ def finished(edge: subprocess.Popen[str]) -> str:
     return said
 
 
-def test_frames_are_finished_by_the_worker_as_the_whole_network_would(site: Site, worker: Background, tiny_model_path: Path):
+def test_frames_are_finished_by_the_worker_as_the_whole_network_would(
+    site: Site, worker: Background, tiny_model_path: Path
+):
     finished(site.edge(worker.ready["address"]))
     records = site.records()
     whole = onnxruntime.InferenceSession(tiny_model_path.read_bytes())
@@ -118,12 +129,17 @@ def test_frames_are_finished_by_the_worker_as_the_whole_network_would(site: Site
     cloud = [record for record in records if record.where == "cloud"]
     assert len(cloud) > 0.8 * len(records) > 100
     agree = np.mean([record.label == expected[record.seq] for record in cloud])
-    assert agree > 0.97   # eight bits on the way may turn a tie
+    assert agree > 0.97  # eight bits on the way may turn a tie
 
 
 def test_a_killed_worker_costs_no_deadline_and_is_used_again(site: Site, worker: Background):
     address = worker.ready["address"]
-    loop = {"kind": "array", "fps": 50, "limit": 300, "options": {"path": str(site.folder / "images.npz"), "loop": True}}
+    loop = {
+        "kind": "array",
+        "fps": 50,
+        "limit": 300,
+        "options": {"path": str(site.folder / "images.npz"), "loop": True},
+    }
     edge = site.edge(address, source=loop, ready_file=str(site.folder / "ready.json"))
     wait_until_shipping(site)
     worker.signal(signal.SIGKILL)
@@ -148,12 +164,20 @@ def wait_until_shipping(site: Site) -> None:
     wait_for(lambda: log.exists() and '"where":"cloud"' in log.read_text(), lambda: None, str, "edge")
 
 
-def test_a_worker_with_another_bundle_refuses_in_one_line_and_the_camera_goes_on(site: Site, tmp_path: Path, tiny_model_path: Path):
+def test_a_worker_with_another_bundle_refuses_in_one_line_and_the_camera_goes_on(
+    site: Site, tmp_path: Path, tiny_model_path: Path
+):
     from partitioner.build import partition
     from tests.tiny import LABELS
 
     other = partition(
-        tiny_model_path, tmp_path / "other", name="other", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0,
+        tiny_model_path,
+        tmp_path / "other",
+        name="other",
+        version="1",
+        labels=LABELS,
+        preprocess=PREPROCESS,
+        seed=0,
         clock=lambda: 0.0,
     )
     running = site.worker(bundle=other)

@@ -41,7 +41,7 @@ def test_an_honest_exit_is_left_alone() -> None:
 def test_what_no_temperature_repairs_gets_a_map() -> None:
     rng = np.random.default_rng(4)
     logits, _ = honest_logits(8000, 5, spread=3.0, seed=4)
-    chance = np.where(logits.max(1) > 4.0, 0.6, 0.9)   # surest where it errs most
+    chance = np.where(logits.max(1) > 4.0, 0.6, 0.9)  # surest where it errs most
     right = rng.random(8000) < chance
     labels = np.where(right, logits.argmax(1), (logits.argmax(1) + 1) % 5)
     found = calibrate_exit(logits, labels, right, max_prob)

@@ -30,7 +30,7 @@ def chain(tiny_bundle: Path) -> Chain:
 
 @pytest.fixture
 def samples() -> Samples:
-    return Samples(*tiny_samples(150, seed=2), PREPROCESS)   # more than two batches
+    return Samples(*tiny_samples(150, seed=2), PREPROCESS)  # more than two batches
 
 
 def measured(chain: Chain, samples: Samples) -> CodecTable:
@@ -101,10 +101,15 @@ def row(codec: str, cut: int, mean_bytes: float, accuracy: float, encode_ms: flo
 
 
 ROWS = (
-    row("pixels", 0, 500, 0.900), row("jpeg", 0, 300, 0.899), row("webp", 0, 200, 0.895),
-    row("raw", 1, 900, 0.900), row("raw", 2, 900, 0.900),
-    row("u8", 1, 100, 0.900), row("u8", 2, 100, 0.897),
-    row("rawz", 1, 800, 0.900), row("rawz", 2, 700, 0.900),
+    row("pixels", 0, 500, 0.900),
+    row("jpeg", 0, 300, 0.899),
+    row("webp", 0, 200, 0.895),
+    row("raw", 1, 900, 0.900),
+    row("raw", 2, 900, 0.900),
+    row("u8", 1, 100, 0.900),
+    row("u8", 2, 100, 0.897),
+    row("rawz", 1, 800, 0.900),
+    row("rawz", 2, 700, 0.900),
 )
 
 

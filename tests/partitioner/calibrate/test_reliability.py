@@ -65,7 +65,7 @@ def test_pooling_of_a_hand_worked_sequence() -> None:
 def test_any_map_is_monotone_short_and_never_certain(samples: list[tuple[float, bool]]) -> None:
     scores, correct = (np.array(column) for column in zip(*samples, strict=True))
     knots, accuracies = fit_map(scores, correct)
-    ExitCalibration(1.0, knots, accuracies)   # refuses what decreases
+    ExitCalibration(1.0, knots, accuracies)  # refuses what decreases
     assert 1 <= len(knots) == len(accuracies) <= KNOTS
     assert all(0.0 < accuracy < 1.0 for accuracy in accuracies)
     assert all(a < b for a, b in pairwise(knots))
@@ -75,7 +75,7 @@ def test_a_bent_confidence_is_straightened() -> None:
     rng = np.random.default_rng(1)
     chance = rng.random(20_000)
     correct = rng.random(20_000) < chance
-    scores = chance**3   # a monotone distortion, as an overfitted or a shy network has
+    scores = chance**3  # a monotone distortion, as an overfitted or a shy network has
     knots, accuracies = fit_map(scores, correct)
     mapped = np.interp(scores, knots, accuracies)
     assert calibration_error(scores, correct) > 0.2

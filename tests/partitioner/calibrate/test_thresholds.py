@@ -38,7 +38,7 @@ def test_a_promise_is_broken_no_more_often_than_its_risk(target: float) -> None:
         threshold = certified_threshold(*honest(600, seed), target=target, risk=0.1)
         if threshold is not None:
             broken += truth[everyone >= threshold].mean() < target
-    assert broken <= 200 * 0.1 + 9   # two standard deviations of chance
+    assert broken <= 200 * 0.1 + 9  # two standard deviations of chance
 
 
 def test_more_samples_bring_the_threshold_nearer_to_the_true_one() -> None:

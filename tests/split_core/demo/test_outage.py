@@ -12,9 +12,28 @@ from split_core.demo.setting import Setting
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 
 RECORD = FrameRecord(
-    seq=0, captured_s=0.0, arm=None, propensity=1.0, exits=(1,), labels=(0,), confidences=(0.9,), where="cloud",
-    exit=3, label=0, confidence=0.9, degraded="", shipped=1, payload_bytes=10, verdict_label=0,
-    verdict_confidence=0.9, latency_ms=10.0, device_ms=1.0, encode_ms=0.1, link_ms=1.0, cloud_ms=1.0, cost=1.0,
+    seq=0,
+    captured_s=0.0,
+    arm=None,
+    propensity=1.0,
+    exits=(1,),
+    labels=(0,),
+    confidences=(0.9,),
+    where="cloud",
+    exit=3,
+    label=0,
+    confidence=0.9,
+    degraded="",
+    shipped=1,
+    payload_bytes=10,
+    verdict_label=0,
+    verdict_confidence=0.9,
+    latency_ms=10.0,
+    device_ms=1.0,
+    encode_ms=0.1,
+    link_ms=1.0,
+    cloud_ms=1.0,
+    cost=1.0,
 )
 
 
