@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -112,6 +113,9 @@ def _published(text: str, exits: int) -> PathModel:
         raise ConfigError(f"--published {text!r}: expected lambda=0.1,offload=0.3 and maybe head=, mu=") from error
     if values:
         raise ConfigError(f"--published: {next(iter(values))!r} is none of lambda, offload, head, mu")
+    for name, value in {"lambda": per_layer, "offload": offload, "head": head, "mu": mu}.items():
+        if not 0.0 <= value < math.inf:
+            raise ConfigError(f"--published: {name} must be a finite number of at least 0, got {value:g}")
     return PathModel.published(exits, per_layer=per_layer, offload=offload, head=head, mu=mu)
 
 

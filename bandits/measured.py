@@ -16,7 +16,7 @@ from bandits.path_model import PathModel, fit_path_model
 from bandits.policy import Policy
 from bandits.replay import replay
 from bandits.runs import live_run, summarise
-from split_core.errors import TraceError
+from split_core.errors import ProfileError, TraceError
 from split_core.policy import PolicyFile
 from split_core.profiles import HwProfile
 from split_core.telemetry.decisions import FrameRecord
@@ -48,8 +48,12 @@ def measured_model(
     (a sleeping process wakes late); the worker's times are medians per cut, where it was used.
 
     Raises:
-        ProfileError: no frame was answered by the cloud.
+        PolicyFileError: policy and profile are of two bundles.
+        ProfileError: no frame was answered by the cloud, or a run is of a deeper network.
+        TraceError: a run has no frames.
     """
+    policy.check_bound_to(profile.bundle_id, profile.exits, "the policy beside this profile")
+    _check_depth(runs, profile.exits)
     records = [record for log in runs.records.values() for record in log]
     stretch = _stretch(records, profile)
     return fit_path_model(
@@ -63,6 +67,17 @@ def measured_model(
         deadline_ms=deadline_ms,
         rng=np.random.default_rng(seed),
     )
+
+
+def _check_depth(runs: LiveRuns, exits: int) -> None:
+    for name, records in runs.records.items():
+        if not records:
+            raise TraceError(f"the run {name!r} has no frames; give the log of one that has")
+        deepest = max(max((r.exit, r.shipped + 1, *r.exits, *(r.arm or ())[:1])) for r in records)
+        if deepest > exits:
+            raise ProfileError(
+                f"the run {name!r} used exit {deepest}, these costs are for {exits}; give logs of the same network"
+            )
 
 
 def _stretch(records: Records, profile: HwProfile) -> float:
@@ -101,12 +116,14 @@ def live_rows(runs: LiveRuns, traces: Traces, model: PathModel, *, seed: int) ->
     """One summary per live run, with the key `replayed`: the same policy over the same frames.
 
     Raises:
-        TraceError: a run shows frames that the trace does not have.
+        ProfileError: a run is of a deeper network than `model`.
+        TraceError: a run has no frames, or frames that the trace does not have.
     """
+    _check_depth(runs, model.exits)
     rows = []
     for name, records in runs.records.items():
         samples = np.array([record.seq for record in records], np.int64)
-        if len(samples) and samples.max() >= traces.samples:
+        if samples.max() >= traces.samples:
             raise TraceError(
                 f"the run {name!r} has frame {samples.max()}, the trace {traces.samples} rows; "
                 f"record the trace over the frames that the run was shown"

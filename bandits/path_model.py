@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from bandits.link_fit import fit_link
 from bandits.policy import Costs
 from split_core.config import Section, first_error
-from split_core.errors import ProfileError
+from split_core.errors import ProfileError, TraceError
 from split_core.files import write_atomically
 from split_core.objective import Objective
 from split_core.telemetry.decisions import FrameRecord
@@ -64,6 +64,8 @@ class PathModel(Section):
         deadline_ms: None for no deadline.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     device_ms: tuple[float, ...] = Field(min_length=2)
     head_ms: tuple[float, ...]
     encode_ms: tuple[float, ...]
@@ -83,6 +85,9 @@ class PathModel(Section):
         for name, length in lengths.items():
             if len(getattr(self, name)) != length:
                 raise ValueError(f"{name} must have {length} values, got {len(getattr(self, name))}")
+        for name in ("device_ms", *lengths):
+            if min(getattr(self, name)) < 0.0:
+                raise ValueError(f"{name} must not be negative, got {min(getattr(self, name)):g}")
         if self.device_ms[0] != 0.0 or self.head_ms[0] != 0.0 or not self.link_residual_ms:
             raise ValueError("device_ms and head_ms must start with 0, link_residual_ms must not be empty")
         return self
@@ -122,9 +127,12 @@ class PathModel(Section):
 
         Raises:
             ProfileError: the trace has another number of exits.
+            TraceError: the trace is empty.
         """
         if traces.exits != self.exits:
             raise ProfileError(f"these costs are for {self.exits} exits, the trace has {traces.exits}")
+        if not traces.samples:
+            raise TraceError("the trace has no samples; record one with 'offramp trace'")
         sizes = traces.payload_bytes if traces.payload_bytes.size else np.zeros(traces.confidence.shape)
         fixed = np.add(self.encode_ms, self.cloud_ms) + self.link_base_ms + self.result_ms
         cut_ms = fixed + self.link_ms_per_kb * sizes / 1000.0

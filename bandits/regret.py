@@ -55,12 +55,16 @@ class RewardTable:
     Args:
         traces: (N, K) readings.
         model: costs.
+
+    Raises:
+        ProfileError: the trace has another number of exits than `model`.
+        TraceError: the trace is empty.
     """
 
     def __init__(self, traces: Traces, model: PathModel) -> None:
         self._traces, self._exits = traces, model.exits
-        self.local = _local_rewards(traces, model)      # (N, K): answer at exit 1..K
         self.shipped = _ship_rewards(traces, model)     # (N, K): ship after depth 0..K-1; -inf where forbidden
+        self.local = _local_rewards(traces, model)      # (N, K): answer at exit 1..K
 
     def means(self, arms: Sequence[Arm]) -> FloatArray:
         """(A,) mean reward of each arm."""
