@@ -20,9 +20,15 @@ CLASSES = 1000
 
 
 class MobileNetV2:
-    """Builds the graph of a MobileNetV2 at 224x224 with five early exits, BatchNorm folded."""
+    """Builds the graph of a MobileNetV2 with five early exits, BatchNorm folded.
 
-    def __init__(self, seed: int = 0) -> None:
+    Args:
+        side: of the input in pixels; a multiple of 32.
+        seed: of the weights.
+    """
+
+    def __init__(self, side: int = 224, seed: int = 0) -> None:
+        self._side = side
         self._rng = np.random.default_rng(seed)
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
@@ -30,8 +36,8 @@ class MobileNetV2:
         self._count = 0
 
     def model(self) -> onnx.ModelProto:
-        """The network: input `image` (N, 3, 224, 224), outputs hidden_1..5 and exit_1..6."""
-        x, channels, size, block, exits = self._conv("image", 3, 32, 3, 2), 32, 112, 0, 0
+        """The network: input `image` (N, 3, side, side), outputs hidden_1..5 and exit_1..6."""
+        x, channels, size, block, exits = self._conv("image", 3, 32, 3, 2), 32, self._side // 2, 0, 0
         for expansion, made, repeats, stride in STAGES:
             for repeat in range(repeats):
                 step = stride if repeat == 0 else 1
@@ -46,7 +52,7 @@ class MobileNetV2:
                 block += 1
         self._exit(self._conv(x, channels, 1280, 1, 1), 1280, exits + 1)
         graph = helper.make_graph(
-            self._nodes, "mobilenet_v2", [_value("image", 3, 224, 224)], self._outputs, self._weights
+            self._nodes, "mobilenet_v2", [_value("image", 3, self._side, self._side)], self._outputs, self._weights
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
@@ -104,18 +110,18 @@ def _value(name: str, *shape: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
 
 
-def mobilenet_bundle(folder: Path) -> Path:
+def mobilenet_bundle(folder: Path, side: int = 224) -> Path:
     """A certified bundle of `MobileNetV2` in `folder`."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "mobilenet_v2.onnx"
-        path.write_bytes(MobileNetV2().model().SerializeToString())
+        path.write_bytes(MobileNetV2(side).model().SerializeToString())
         return partition(
             path,
             folder,
             name="mobilenet_v2",
-            version="1",
+            version=str(side),
             labels=[str(i) for i in range(CLASSES)],
-            preprocess=Preprocess(height=224, width=224, colour="rgb", mean=(0.5,), std=(0.5,)),
+            preprocess=Preprocess(height=side, width=side, colour="rgb", mean=(0.5,), std=(0.5,)),
             seed=0,
             clock=time.time,
         )

@@ -162,7 +162,7 @@ class EdgeLoop:
         assert run is not None
         while run.depth < target:
             run.deepen()
-            if settle:
+            if settle and self.in_flight:
                 self._settle()
         ticket.readings.append(self._reader.read(target, run.logits()))
 

@@ -16,8 +16,10 @@ from split_core.cli import COMMANDS
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = {
-    "configs/edge.yaml": EdgeConfig, "configs/cloud.yaml": CloudConfig,
-    "configs/demo/edge.yaml": EdgeConfig, "configs/demo/cloud.yaml": CloudConfig,
+    "configs/edge.yaml": EdgeConfig,
+    "configs/cloud.yaml": CloudConfig,
+    "configs/demo/edge.yaml": EdgeConfig,
+    "configs/demo/cloud.yaml": CloudConfig,
     "configs/demo/network.yaml": NetworkFile,
 }
 

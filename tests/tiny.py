@@ -15,32 +15,44 @@ from split_core.preprocess import Preprocess
 LABELS = ("top left", "top right", "bottom left", "bottom right")
 PREPROCESS = Preprocess(height=8, width=8, colour="gray", mean=(0.5,), std=(0.25,))
 EXITS = 3
-HEAD_NOISE = (0.7, 0.2, 0.02)   # of exits 1..3: about 65 %, 78 % and 88 % right on `tiny_samples`
+HEAD_NOISE = (0.7, 0.2, 0.02)  # of exits 1..3: about 65 %, 78 % and 88 % right on `tiny_samples`
 
 
 def tiny_model() -> onnx.ModelProto:
     """The network, with weights from a fixed seed."""
     rng = np.random.default_rng(20)
     weights = {
-        "conv_1.weight": _spread(rng, 4, 1), "conv_1.bias": np.full(4, 0.5),
-        "conv_2.weight": _spread(rng, 4, 4), "conv_2.bias": np.zeros(4),
-        "conv_3.weight": _spread(rng, 6, 4), "conv_3.bias": np.zeros(6),
-        **_head(rng, 1, 4), **_head(rng, 2, 6), **_head(rng, 3, 6),
+        "conv_1.weight": _spread(rng, 4, 1),
+        "conv_1.bias": np.full(4, 0.5),
+        "conv_2.weight": _spread(rng, 4, 4),
+        "conv_2.bias": np.zeros(4),
+        "conv_3.weight": _spread(rng, 6, 4),
+        "conv_3.bias": np.zeros(6),
+        **_head(rng, 1, 4),
+        **_head(rng, 2, 6),
+        **_head(rng, 3, 6),
     }
     nodes = [
-        _conv(1, "image", "a_1"), helper.make_node("Relu", ["a_1"], ["hidden_1"]),
+        _conv(1, "image", "a_1"),
+        helper.make_node("Relu", ["a_1"], ["hidden_1"]),
         *_exit(1, "hidden_1", side=4),
-        _conv(2, "hidden_1", "a_2"), helper.make_node("Add", ["a_2", "hidden_1"], ["b_2"]),
+        _conv(2, "hidden_1", "a_2"),
+        helper.make_node("Add", ["a_2", "hidden_1"], ["b_2"]),
         helper.make_node("Relu", ["b_2"], ["c_2"]),
-        _conv(3, "c_2", "d_2"), helper.make_node("Relu", ["d_2"], ["e_2"]),
+        _conv(3, "c_2", "d_2"),
+        helper.make_node("Relu", ["d_2"], ["e_2"]),
         helper.make_node("AveragePool", ["e_2"], ["hidden_2"], kernel_shape=[2, 2], strides=[2, 2]),
         *_exit(2, "hidden_2", side=2),
-        helper.make_node("Sigmoid", ["hidden_2"], ["gate"]), helper.make_node("Mul", ["gate", "hidden_2"], ["f_3"]),
+        helper.make_node("Sigmoid", ["hidden_2"], ["gate"]),
+        helper.make_node("Mul", ["gate", "hidden_2"], ["f_3"]),
         *_exit(3, "f_3", side=2),
     ]
     outputs = [_value("hidden_1", 4, 8, 8), _value("hidden_2", 6, 4, 4), *(_value(f"exit_{k}", 4) for k in (1, 2, 3))]
     graph = helper.make_graph(
-        nodes, "tiny", [_value("image", 1, 8, 8)], outputs,
+        nodes,
+        "tiny",
+        [_value("image", 1, 8, 8)],
+        outputs,
         [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
