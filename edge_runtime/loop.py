@@ -15,7 +15,7 @@ import numpy as np
 
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
 from edge_runtime.costs import CostBook
-from edge_runtime.offload import Loss, Offloader, Parcel, Reply
+from edge_runtime.offload import Offloader, Parcel, Reply
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Prefix
 from edge_runtime.sources.base import Frame
@@ -87,6 +87,7 @@ class EdgeLoop:
         self._started_s = clock()
         self._blind = 0  # offloads in flight whose frames have no local reading yet
         self.in_flight = 0
+        self._lost: list[tuple[Ticket, str]] = []  # came back without a verdict, not answered yet
 
     def warm_up(self) -> None:
         """Run one blank frame through everything, so that the first real one meets its deadline.
@@ -208,6 +209,15 @@ class EdgeLoop:
         return due_at_s if ticket.readings else due_at_s - (1 + self._blind) * self._run_ms(0, 1) / 1e3
 
     def _settle(self) -> None:
+        """Give outcomes to all that came back, was refused or is overdue; the most urgent first."""
+        self._collect()
+        while self._lost:
+            ticket, reason = self._lost.pop(min(range(len(self._lost)), key=lambda i: self._lost[i][0].deadline_at_s))
+            self._lose(ticket, reason)
+            self._collect()
+
+    def _collect(self) -> None:
+        """Verdicts are finished at once, they cost nothing; what needs a local answer is put aside."""
         for event in self._offloader.poll():
             ticket = event.ticket
             assert isinstance(ticket, Ticket)
@@ -216,7 +226,7 @@ class EdgeLoop:
             if isinstance(event, Reply):
                 self._take(ticket, event)
             else:
-                self._lose(ticket, event)
+                self._lost.append((ticket, event.reason))
 
     def _take(self, ticket: Ticket, reply: Reply) -> None:
         assert ticket.parcel is not None
@@ -227,9 +237,9 @@ class EdgeLoop:
         if ticket.plan.learns:
             self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
 
-    def _lose(self, ticket: Ticket, loss: Loss) -> None:
+    def _lose(self, ticket: Ticket, reason: str) -> None:
         try:
-            self._answer_locally(ticket, loss.reason)
+            self._answer_locally(ticket, reason)
         except BackendError:
             self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
 
@@ -238,14 +248,21 @@ class EdgeLoop:
         run = ticket.run
         assert run is not None
         whole_ms = self._run_ms(run.depth, self._prefix.exits)
-        # After a timeout other frames are overdue as well: no time for more than one exit each.
-        if reason != "timeout" and run.depth < self._prefix.exits and whole_ms < self._left_ms(ticket):
+        if run.depth < self._prefix.exits and whole_ms < self._spare_ms(ticket):
             self._run_to(ticket, self._prefix.exits, settle=False)
             self._finish(ticket, Ending(ticket.readings[-1], "edge"))
             return
         if not ticket.readings:
             self._run_to(ticket, max(1, run.depth), settle=False)
         self._finish(ticket, Ending(ticket.best(), "edge", reason))
+
+    def _spare_ms(self, ticket: Ticket) -> float:
+        """Time for this frame that no other frame needs."""
+        if self._lost:
+            return 0.0
+        due_at_s = self._offloader.next_due_at()
+        until_due_ms = float("inf") if due_at_s is None else (due_at_s - self._clock()) * 1e3
+        return min(self._left_ms(ticket), until_due_ms)
 
     def _finish(self, ticket: Ticket, ending: Ending) -> float:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""

@@ -156,8 +156,12 @@ class Offloader:
 
     def next_event_at(self) -> float | None:
         """When `poll` must be called at the latest; None when nothing is pending."""
-        moments = [at for at in (self._ledger.next_due_at(), self._breaker.probe_at()) if at is not None]
+        moments = [at for at in (self.next_due_at(), self._breaker.probe_at()) if at is not None]
         return min(moments, default=None)
+
+    def next_due_at(self) -> float | None:
+        """When the next offload will be given up; None when nothing is in flight."""
+        return self._ledger.next_due_at()
 
     def _probe(self, now: float) -> None:
         request_id = self._ledger.new_id()

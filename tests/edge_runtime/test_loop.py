@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from split_core import wire
@@ -33,7 +33,7 @@ def manner_of(world: World, manner: str, message: wire.Message) -> list[bytes | 
     return wire.encode(wire.Refusal(message.request_id, manner, "as scripted", 20.0))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     policy=st.sampled_from(["random", "grid", "splitee", "splitee_s", "ucbee", "cloud_only", "edge_only"]),
     gaps_ms=st.lists(st.sampled_from([1.0, 10.0, 17.0, 25.0, 60.0]), min_size=1, max_size=25),
@@ -42,6 +42,15 @@ def manner_of(world: World, manner: str, message: wire.Message) -> list[bytes | 
     outage=st.none() | st.tuples(st.floats(0.0, 0.3), st.floats(0.01, 0.3)),
     ship_input=st.booleans(),
     seed=st.integers(0, 5),
+)
+@example(  # three refusals at once took the time that a fourth frame, overdue by then, had left
+    policy="cloud_only",
+    gaps_ms=[60.0, 60.0, 60.0, 25.0, 1.0, 60.0, 1.0, 1.0],
+    script=[],
+    manners=["answer", "answer", "answer", "garbage", "busy", "busy", "busy"],
+    outage=(0.0, 0.1875),
+    ship_input=False,
+    seed=0,
 )
 def test_every_frame_gets_exactly_one_outcome_by_its_deadline(
     tiny_bundle: Path, policy, gaps_ms, script, manners, outage, ship_input, seed
