@@ -10,11 +10,11 @@ import pytest
 from cloud_runtime.config import CloudConfig
 from edge_runtime.config import EdgeConfig
 from partitioner.build import NetworkFile
-from split_core import config
+from split_core import config, profiles
 from split_core.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "hw_profiles" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = {
     "configs/edge.yaml": EdgeConfig,
     "configs/cloud.yaml": CloudConfig,
@@ -45,6 +45,12 @@ def test_every_example_is_accepted(name: str):
 def test_no_example_is_forgotten():
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
     assert found == set(EXAMPLES)
+
+
+def test_every_shipped_profile_can_be_read():
+    found = sorted((ROOT / "hw_profiles").glob("*.yaml"))
+    assert found
+    assert all(profiles.load(path).segments for path in found)
 
 
 def test_every_command_is_in_the_readme():
