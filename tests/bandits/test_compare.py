@@ -60,6 +60,12 @@ def test_numbers_are_means_over_the_seeds() -> None:
     assert both.rows[0]["frames"] == 150
 
 
+def test_every_seed_meets_another_link() -> None:
+    varying = path_model(link_residual_ms=(0.0, 5.0, 40.0))
+    one, other = (compare(TRACES, varying, {"cloud_only": {}}, [seed]).rows[0] for seed in (0, 1))
+    assert one["mean_cost"] != pytest.approx(other["mean_cost"], rel=1e-9)
+
+
 def test_the_same_seeds_give_the_same_comparison() -> None:
     policies = standard_policies(MODEL)
     assert compare(TRACES, MODEL, policies, [5]).rows == compare(TRACES, MODEL, policies, [5]).rows

@@ -12,7 +12,7 @@ from bandits.path_model import PathModel
 from bandits.policy import Action, Answer, Arm, Context, Deeper, Observation, Plan, Policy, Ship
 from bandits.regret import arm_means, default_arms
 from bandits.replay import replay
-from bandits.runs import Run
+from bandits.runs import Run, summarise
 from split_core.errors import ProfileError
 from split_core.objective import Objective
 from split_core.readings import Reading
@@ -117,6 +117,18 @@ def test_a_late_reply_is_answered_by_the_surest_reading_at_the_deadline() -> Non
     np.testing.assert_array_equal(run.exit, 1 + TRACES.confidence[:, :2].argmax(axis=1))
     # The bytes have gone all the same.
     assert (run.payload_bytes > 0).all()
+
+
+def test_a_reply_at_the_deadline_itself_is_in_time() -> None:
+    """.5 of ours, 3 to pack, 20 of the link, 6 of the worker, .25 to take it in."""
+    traces = random_traces(20, 3, payloads=False)
+    model = path_model(deadline_ms=29.75, link_residual_ms=(0.0,))
+    run = play(Obedient((), Ship(0)), traces, model)
+    assert set(run.latency_ms) == {29.75}
+    assert run.cloud.all()
+    assert not run.degraded.any()
+    assert summarise(run)["deadline_misses"] == 0
+    assert arm_means(traces, [Arm(0, 1.0)], model)[0] == pytest.approx(run.reward.mean())
 
 
 def test_without_a_reading_a_late_reply_is_answered_by_exit_1() -> None:
