@@ -21,9 +21,9 @@ from bandits.regret import best_fixed_arm
 from bandits.runs import Run
 from split_core import policy as policies
 from split_core import profiles, traces
-from split_core.errors import ConfigError
+from split_core.errors import ConfigError, TraceError
 from split_core.policy import PolicyFile
-from split_core.telemetry.decisions import read_log
+from split_core.telemetry.decisions import read_header, read_log
 from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
@@ -54,7 +54,7 @@ def replay_command(
     """
     recorded = traces.load(trace)
     policy = policies.load(policy_file) if policy_file else None
-    runs = _runs(logs or [], policy)
+    runs = _runs(logs or [], policy, recorded.bundle_id)
     model = _model(recorded, policy, profile_file, runs, costs, published, deadline_ms or None)
     if save_costs:
         path_model.save(model, save_costs)
@@ -68,12 +68,15 @@ def replay_command(
     Console(soft_wrap=True).print(table([*rows, *comparison.rows], model))
 
 
-def _runs(logs: Sequence[str], policy: PolicyFile | None) -> LiveRuns:
+def _runs(logs: Sequence[str], policy: PolicyFile | None, bundle_id: str) -> LiveRuns:
     records = {}
     for item in logs:
         name, equals, path = item.partition("=")
         if not equals:
             raise ConfigError(f"--log {item!r}: expected NAME=FILE, for example grid=decisions.jsonl")
+        met = read_header(Path(path)).get("bundle", bundle_id)
+        if bundle_id and met != bundle_id:
+            raise TraceError(f"{path}: a log of bundle {met[:12]}, the trace is of {bundle_id[:12]}; record its own trace")
         records[name] = list(read_log(Path(path)))
     return LiveRuns(records, _params(policy))
 

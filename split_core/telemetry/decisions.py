@@ -160,6 +160,18 @@ def read_log(path: Path) -> Iterator[FrameRecord]:
             yield FrameRecord.from_json(value)
 
 
+def read_header(path: Path) -> dict[str, str]:
+    """What all lines of one log file share: ids of bundle, policy and profile; nothing for an empty file.
+
+    Raises:
+        ArtefactError: as `read_log`.
+    """
+    header = next(_chained(path), {"header": {}}).get("header")
+    if not isinstance(header, dict):
+        raise ArtefactError(f"{path}: does not begin with a header; is it a decision log?")
+    return {str(key): str(value) for key, value in header.items()}
+
+
 def verify(path: Path) -> int:
     """How many lines `path` has, when its chain is whole.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,15 @@ def test_a_log_of_a_deeper_network_is_one_line(folder: Path, capsys: pytest.Capt
     for costs in (["--costs", folder / "costs.json"], live(folder)):
         words = [*costs, "--log", f"splitee={folder / 'deep.jsonl'}"]
         refused(capsys, 3, "the run 'splitee' used exit 4, these costs are for 3", folder / "trace.npz", *words)
+
+
+def test_a_log_of_another_bundle_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    traces.save(replace(TRACES, bundle_id="a" * 64), folder / "trace.npz")
+    log = DecisionLog(folder / "foreign.jsonl", {"bundle": "b" * 64})
+    log.write(walked(TRUTH, TRACES, 0, ARMS[0]))
+    log.close()
+    words = ["--costs", folder / "costs.json", "--log", f"splitee={folder / 'foreign.jsonl'}"]
+    refused(capsys, 3, "a log of bundle bbbbbbbbbbbb", folder / "trace.npz", *words)
 
 
 def test_a_log_without_frames_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
