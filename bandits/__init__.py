@@ -15,5 +15,6 @@ POLICIES = Registry(
         "random": "bandits.baselines:make_random",
         "edge_only": "bandits.baselines:make_edge_only",
         "cloud_only": "bandits.baselines:make_cloud_only",
+        "offload_all": "bandits.baselines:make_offload_all",
     },
 )

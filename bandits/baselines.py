@@ -132,5 +132,10 @@ def make_cloud_only(*, exits: int, rng: np.random.Generator, objective: Objectiv
     return _constant("cloud_only", Arm(0, 1.0), exits)
 
 
+def make_offload_all(*, exits: int, rng: np.random.Generator, objective: Objective) -> Policy:
+    """Run one segment, then always ship: under SplitEE's constant costs nothing learned beats it where o is small."""
+    return _constant("offload_all", Arm(1, 1.0), exits)
+
+
 def _constant(name: str, arm: Arm, exits: int) -> Policy:
     return ArmPolicy(ArmTable(name, [arm], exits=exits), FirstAllowed(), no_rewards, heads="played")

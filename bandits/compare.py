@@ -38,9 +38,9 @@ class Comparison:
 
 
 def trivial_policies(model: PathModel) -> dict[str, dict[str, Any]]:
-    """What every report prints beside ours: edge only, cloud only where inputs may leave, random, best fixed arm."""
+    """What every report prints beside ours; cloud only just where inputs may leave."""
     cloud: dict[str, dict[str, Any]] = {"cloud_only": {}} if model.ship == "any" else {}
-    return {"edge_only": {}, **cloud, "random": {}, BEST_FIXED: {}}
+    return {"edge_only": {}, **cloud, "offload_all": {}, "random": {}, BEST_FIXED: {}}
 
 
 def standard_policies(model: PathModel) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 OURS = "grid"
 HINDSIGHT = "best_fixed"
-TRIVIAL = ("edge_only", "cloud_only", "random", HINDSIGHT)
+TRIVIAL = ("edge_only", "cloud_only", "offload_all", "random", HINDSIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Mark:
 MARKS = {
     "edge_only": Mark("Edge only", "edge only", "edge-only", "s", (0, (6, 2))),
     "cloud_only": Mark("Cloud only", "cloud only", "cloud-only", "^", (0, (4, 1.5, 1, 1.5))),
+    "offload_all": Mark("Offload all after segment 1", "offload all", "offload-all", "<", (0, (3, 1, 1, 1))),
     "random": Mark("Random arm", "random", "random", "v", (0, (1, 1.5))),
     HINDSIGHT: Mark("Best fixed arm (hindsight)", "best fixed", "best-fixed", "D", (0, (8, 2, 1, 2))),
     "splitee": Mark("SplitEE", "SplitEE", "splitee", "o", (0, (3, 1.5))),

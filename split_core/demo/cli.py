@@ -38,6 +38,7 @@ def demo(
         out,
         Setting.short() if quick else Setting(),
         lambda step, seconds, told: console.print(f"{seconds:6.1f} s  [bold]{step:<22}[/] {told}", highlight=False),
+        console.status,
     )
     document = play(shop)
     tables = run(["report", str(out)], shop.log("report"))
@@ -54,7 +55,8 @@ def play(shop: Workshop) -> dict[str, Any]:
     with live.cloud(shop) as running:
         live.play_live(shop, running)
         began_s = time.monotonic()
-        told, timeline = outage.outage_result(shop, outage.play_outage(shop, running))
+        with shop.busy("outage"):
+            told, timeline = outage.outage_result(shop, outage.play_outage(shop, running))
         shop.tell("outage", time.monotonic() - began_s, outage.in_words(told))
     return result.write(shop, answers, result.replay_all(shop), told, timeline)
 

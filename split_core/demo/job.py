@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from split_core.demo.setting import Setting
 from split_core.resources import config_path
 
 Tell = Callable[[str, float, str], None]  # step, seconds, what came out
+Busy = Callable[[str], AbstractContextManager[object]]  # shows that a step is under way
 
 
 @dataclass
@@ -23,12 +25,14 @@ class Workshop:
     Attributes:
         out: the demo's folder.
         tell: is told about every finished step.
+        busy: entered while a step runs.
         seconds: how long each step took.
     """
 
     out: Path
     setting: Setting
     tell: Tell
+    busy: Busy = nullcontext
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -75,7 +79,9 @@ class Workshop:
         """
         started_s = time.monotonic()
         flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
-        answer: dict[str, Any] = json.loads(run([str(word) for word in (*words, *flags, "--json")], self.log(name)))
+        with self.busy(name):
+            said = run([str(word) for word in (*words, *flags, "--json")], self.log(name))
+        answer: dict[str, Any] = json.loads(said)
         self.seconds[name] = round(time.monotonic() - started_s, 2)
         self.tell(name, self.seconds[name], told(answer))
         return answer

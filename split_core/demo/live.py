@@ -102,8 +102,8 @@ def state_path(shop: Workshop, ship: str, name: str) -> Path:
 
 LIVE = {
     "any": {"grid": [], "edge_only": ["bandit.name=edge_only"], "cloud_only": ["bandit.name=cloud_only"]},
-    # Without pixels the cloud-only policy is not to be had; what stays is the default and the device alone.
-    "hidden": {"grid": [], "edge_only": ["bandit.name=edge_only"]},
+    # Cloud only is not to be had when pixels may not leave; next to it comes running one segment and shipping.
+    "hidden": {"grid": [], "edge_only": ["bandit.name=edge_only"], "offload_all": ["bandit.name=offload_all"]},
 }
 
 

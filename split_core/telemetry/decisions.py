@@ -166,7 +166,8 @@ def read_header(path: Path) -> dict[str, str]:
     Raises:
         ArtefactError: as `read_log`.
     """
-    header = next(_chained(path), {"header": {}}).get("header")
+    empty: dict[str, Any] = {"header": {}}
+    header = next(_chained(path), empty).get("header")
     if not isinstance(header, dict):
         raise ArtefactError(f"{path}: does not begin with a header; is it a decision log?")
     return {str(key): str(value) for key, value in header.items()}

@@ -33,6 +33,12 @@ def test_cloud_only_ships_the_input_and_reads_nothing() -> None:
     assert (frame.plan.arm, frame.readings, frame.action) == (Arm(0, 1.0), (), Ship(0))
 
 
+def test_offload_all_runs_one_segment_and_ships_however_sure_it_is() -> None:
+    frame = observed(policy("offload_all"), EVERYWHERE, SURE)
+    assert isinstance(frame.action, Ship)
+    assert [reading.exit for reading in frame.readings] == [1]
+
+
 def test_cloud_only_without_a_cloud_answers_on_the_device() -> None:
     assert observed(policy("cloud_only"), replace(EVERYWHERE, cloud=False), UNSURE).action == Answer(3)
 

@@ -79,7 +79,7 @@ def test_the_answer_has_the_keys_that_reports_read(replayed: Any) -> None:
 
 def test_published_costs_play_the_papers_policies_without_a_split_0(replayed: Any) -> None:
     found = replayed(*PUBLISHED)
-    assert names(found) == ["edge_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid"]
+    assert names(found) == ["edge_only", "offload_all", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid"]
     assert found["cost_model"]["device_ms"] == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert (found["cost_model"]["link_base_ms"], found["cost_model"]["ship"]) == (0.3, "hidden")
 
@@ -126,7 +126,7 @@ def test_costs_from_a_file_are_used_as_they_are(replayed: Any, folder: Path) -> 
 
 def test_chosen_policies_stand_beside_the_trivial_ones(replayed: Any, folder: Path) -> None:
     found = replayed("--costs", folder / "costs.json", "--policies", "splitee, ucbee")
-    assert names(found) == ["edge_only", "cloud_only", "random", "best_fixed", "splitee", "ucbee"]
+    assert names(found) == ["edge_only", "cloud_only", "offload_all", "random", "best_fixed", "splitee", "ucbee"]
     assert found["exits"]["policy"] == "edge_only"
 
 

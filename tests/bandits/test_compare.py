@@ -13,9 +13,9 @@ MODEL = path_model()
 
 
 def test_the_trivial_policies_are_always_there() -> None:
-    assert list(trivial_policies(MODEL)) == ["edge_only", "cloud_only", "random", "best_fixed"]
+    assert list(trivial_policies(MODEL)) == ["edge_only", "cloud_only", "offload_all", "random", "best_fixed"]
     assert standard_policies(MODEL).keys() == {
-        "edge_only", "cloud_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid",
+        "edge_only", "cloud_only", "offload_all", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid",
     }  # fmt: skip
 
 
