@@ -19,12 +19,12 @@ to K, whatever the readings were.  A verdict says nothing fair about an exit pas
 of its bin only those come back that were still unsure later.  Nothing is imputed, so nothing is biased, and what
 was never shipped keeps its arm's bonus up in proportion to its share p_b.
 
-A bin without verdicts is taken to be worth halfway from its confidence to certainty, with the weight of one
+A bin without verdicts is taken to be worth halfway from its middle to certainty, with the weight of one
 verdict.  That is optimistic on purpose: pessimism about the cloud confirms itself, because what is not shipped is
 never corrected; optimism is cured by the first verdicts.  v_b is taken as at least 1.
 
 Measured: regret against the best fixed arm after 5,000 frames in 16 cost settings of a 6-exit network, 12 seeds,
-mean / 95th percentile / worst.  This: 15 / 28 / 64.  With the confidence itself as prior: 17 / 56 / 83.
+mean / 95th percentile / worst.  This: 15 / 28 / 64.  With a prior of the confidence itself: 17 / 56 / 83.
 Imputing a missing final confidence with the deepest reading's, as SplitEE-S does, in the mean but not in N:
 14 / 36 / 106, with biased estimates.  Imputing it with the fair mean of the bin where the frame ended,
 reweighted as verdicts come: 14 / 30 / 56, for a table of cells by cells.
@@ -79,11 +79,15 @@ class Strata:
         self._thresholds, self._discount = list(thresholds), discount
         self._bins = len(self._thresholds) + 1
         self._sums = np.zeros((4, exits * self._bins))
-        self._parts = np.empty((4, exits, self._bins))
-        self._flat = self._parts.reshape(4, -1)   # the same memory, by cell
+        self._parts = np.empty((4, exits * self._bins))
+        # Sums over the bins below each threshold, as a product: a third of the time of cumsum.
+        self._below = np.triu(np.ones((self._bins, self._bins)))[:, :-1]
+        self._all = np.ones(self._bins)
         # Exit 0 has no confidence to guess from, and needs none: every verdict is fair to it.
         self._prior = np.ones(exits * self._bins)
         self._prior[: self._bins] = TINY
+        edges = np.array([0.0, *thresholds, 1.0])
+        self._guess = self._prior * np.tile(0.5 + 0.25 * (edges[1:] + edges[:-1]), exits)
         self._frames = 0.0   # frames taken in, weighted like the sums
         self._weight = 1.0   # what the newest frame weighs; see `bandits.ucb`
 
@@ -101,14 +105,17 @@ class Strata:
             ran_to_end: `final` is the device's own, so it is known whatever the readings were.
         """
         self._age()
-        cells = [0, *(r.exit * self._bins + bisect_right(self._thresholds, r.confidence) for r in readings)]
-        rows = np.zeros((4, len(cells)))
-        rows[READ] = 1.0
-        rows[CONFIDENCE, 1:] = [r.confidence for r in readings]
+        cells = [0]
+        self._sums[READ, 0] += self._weight
+        for reading in readings:
+            cell = reading.exit * self._bins + bisect_right(self._thresholds, reading.confidence)
+            self._sums[READ, cell] += self._weight
+            self._sums[CONFIDENCE, cell] += self._weight * reading.confidence
+            cells.append(cell)
         if final is not None:
-            fair = 0 if ran_to_end else len(cells) - 1
-            rows[VERDICTS, fair:], rows[FINAL, fair:] = 1.0, final
-        self._sums[:, cells] += rows * self._weight
+            for cell in cells if ran_to_end else cells[-1:]:
+                self._sums[VERDICTS, cell] += self._weight
+                self._sums[FINAL, cell] += self._weight * final
         self._frames += self._weight
 
     def _age(self) -> None:
@@ -120,20 +127,22 @@ class Strata:
 
     def estimates(self) -> Estimates:
         """What is known of every arm now; formulas in the module's text."""
-        read, confidence, verdicts, final = self._sums
-        prior = self._prior * self._weight
-        guess = 0.5 + 0.5 * confidence / np.maximum(read, TINY)
-        parts = self._flat
-        parts[0], parts[2] = read, confidence
-        np.multiply(read, (prior * guess + final) / (prior + verdicts), out=parts[1])
-        np.divide(read * read, np.maximum(verdicts, self._weight), out=parts[3])
-        below = self._parts.cumsum(axis=2)
-        total = np.maximum(below[0, :, -1:], TINY)
-        count, from_cloud, from_device, spread = below[:, :, :-1]
-        share = count / total
-        value = (from_cloud + below[2, :, -1:] - from_device) / total
-        uncertainty = (1.0 - share + spread / total) * self._weight / total
-        return Estimates(value, share, uncertainty)
+        _, _, verdicts, final = self._sums
+        one, parts = self._weight, self._parts
+        parts[:2] = self._sums[:2]
+        read, _, from_cloud, spread = parts
+        np.divide(self._guess * one + final, self._prior * one + verdicts, out=from_cloud)
+        from_cloud *= read
+        np.divide(read, np.maximum(verdicts, one), out=spread)
+        spread *= read
+        rows = parts.reshape(-1, self._bins)
+        count, confidence = rows.dot(self._all).reshape(4, -1, 1)[:2]
+        total = np.maximum(count, TINY)
+        below = rows.dot(self._below).reshape(4, len(total), -1)
+        below /= total
+        share, on_device, from_cloud, spread = below
+        value = from_cloud + (confidence / total - on_device)
+        return Estimates(value, share, (1.0 - share + spread) * (one / total))
 
     def state(self) -> dict[str, Any]:
         """Sums and weights, as JSON types."""

@@ -26,9 +26,10 @@ def three_frames() -> Strata:
 
 def test_value_share_and_uncertainty_worked_by_hand() -> None:
     estimates = three_frames().estimates()
-    # Exit 1: a third of the readings lie below .5; their final is .7, and the prior .5 + .4 / 2 is the same.
+    # Exit 1: a third of the readings lie below .5.  Their final is .7 once, and .625 by the prior, halfway
+    # from the middle of the bin, .25, to 1.
     assert estimates.share[1, 0] == pytest.approx(1 / 3)
-    assert estimates.value[1, 0] == pytest.approx(0.7 / 3 + (0.8 + 0.6) / 3)
+    assert estimates.value[1, 0] == pytest.approx((0.7 + 0.625) / 2 / 3 + (0.8 + 0.6) / 3)
     # Two thirds known from three readings, one third squared from one verdict.
     assert estimates.uncertainty[1, 0] == pytest.approx((2 / 3) / 3 + (1 / 3) ** 2 / 1)
 
@@ -43,7 +44,7 @@ def test_shipping_the_input_knows_only_what_came_back_whatever_was_read() -> Non
 def test_a_bin_without_verdicts_is_worth_halfway_to_certainty() -> None:
     strata = Strata(2, [0.5], discount=1.0)
     strata.observe(readings(0.4), None, ran_to_end=False)
-    assert strata.estimates().value[1, 0] == pytest.approx(0.7)
+    assert strata.estimates().value[1, 0] == pytest.approx(0.625)
 
 
 def test_an_exit_that_was_never_read_is_beyond_all_measure_uncertain() -> None:

@@ -1,0 +1,122 @@
+"""What a bandit adds to a frame: python -m benchmarks.bandit_speed [--quick] [--json FILE]
+
+1. UCB1, one `choose` and one `update`, at 12, 60 and 400 arms, and the same rule in numpy beside it;
+2. the joint grid, one `begin` and one `learn`, at about as many arms: all its estimates and prices anew.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bandits.build import make_policy
+from bandits.policy import Context, Costs, Observation, Ship
+from bandits.ucb import Ucb
+from benchmarks.harness import arguments, at_most, report, statistics
+from split_core.objective import Objective
+from split_core.readings import Reading
+
+ARMS = (12, 60, 400)
+# Exits and thresholds whose joint grid has about as many arms.
+GRIDS = {12: (3, 5), 60: (6, 12), 400: (12, 36)}
+GOAL_US = {12: 10.0, 60: 25.0}
+Step = Callable[[], object]
+
+
+class NumpyUcb:
+    """The same rule on arrays, to see which is faster; no discount, no subset of arms."""
+
+    def __init__(self, arms: int, c: float) -> None:
+        self._c, self._choices = c, 0
+        self._pulls, self._mean, self._index = np.ones(arms), np.zeros(arms), np.empty(arms)
+
+    def step(self, reward: float) -> None:
+        self._choices += 1
+        np.divide(math.log(self._choices), self._pulls, out=self._index)
+        np.sqrt(self._index, out=self._index)
+        self._index *= self._c
+        self._index += self._mean
+        arm = int(self._index.argmax())
+        self._pulls[arm] += 1.0
+        self._mean[arm] += (reward - self._mean[arm]) / self._pulls[arm]
+
+
+def microseconds(step: Step, rounds: int) -> dict[str, Any]:
+    """Time `rounds` single steps, after a tenth as many to warm up."""
+    for _ in range(rounds // 10):
+        step()
+    samples = []
+    for _ in range(rounds):
+        started_ns = time.perf_counter_ns()
+        step()
+        samples.append((time.perf_counter_ns() - started_ns) / 1000.0)
+    return statistics(samples, "us")
+
+
+def rewards_of(seed: int) -> Callable[[], float]:
+    """Random rewards, drawn beforehand so that drawing is not timed."""
+    drawn = iter(np.random.default_rng(seed).random(200_000).tolist())
+    return lambda: next(drawn)
+
+
+def ucb_step(arms: int) -> Step:
+    bandit, reward, allowed = Ucb(arms, c=0.1), rewards_of(arms), tuple(range(arms))
+
+    def step() -> None:
+        bandit.update(bandit.choose(allowed), reward())
+
+    return step
+
+
+def numpy_step(arms: int) -> Step:
+    bandit, reward = NumpyUcb(arms, c=0.1), rewards_of(arms)
+    return lambda: bandit.step(reward())
+
+
+def grid_step(arms: int) -> tuple[int, Step]:
+    """How many arms there are in fact, and a step: the frame's readings are taken as given."""
+    exits, count = GRIDS[arms]
+    policy = make_policy(
+        "grid",
+        exits=exits,
+        rng=np.random.default_rng(0),
+        objective=Objective(mu=0.1),
+        params={"thresholds": np.linspace(0.0, 1.0, count).tolist()},
+    )
+    costs = Costs.published(exits, per_layer=0.1, offload=0.3)
+    context, confidence = Context(tuple(range(exits + 1)), True, 100.0, costs), rewards_of(arms)
+
+    def step() -> None:
+        plan = policy.begin(context)
+        readings = tuple(Reading(head, 0, confidence()) for head in plan.heads)
+        action = policy.next(plan, readings)
+        verdict = Reading(exits, 0, confidence()) if isinstance(action, Ship) else None
+        policy.learn(Observation(plan, readings, action, verdict, 0.0))   # type: ignore[arg-type]  # all heads read
+
+    return len(policy.state()["arms"]), step
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    rounds = 3_000 if options.quick else 15_000
+    figures: dict[str, Any] = {}
+    goals = []
+    for arms in ARMS:
+        ucb = microseconds(ucb_step(arms), rounds)
+        count, step = grid_step(arms)
+        figures[f"{arms} arms"] = {
+            "ucb choose + update": ucb,
+            "the same in numpy": microseconds(numpy_step(arms), rounds),
+            f"grid begin + next + learn, {count} arms": microseconds(step, rounds),
+        }
+        if arms in GOAL_US:
+            goals.append(at_most(f"bandit choose + update, {arms} arms", ucb["median"], "us", GOAL_US[arms], "the rule"))
+    report("bandit_speed", figures, goals, options)
+
+
+if __name__ == "__main__":
+    main()
