@@ -76,7 +76,9 @@ def _runs(logs: Sequence[str], policy: PolicyFile | None, bundle_id: str) -> Liv
             raise ConfigError(f"--log {item!r}: expected NAME=FILE, for example grid=decisions.jsonl")
         met = read_header(Path(path)).get("bundle", bundle_id)
         if bundle_id and met != bundle_id:
-            raise TraceError(f"{path}: a log of bundle {met[:12]}, the trace is of {bundle_id[:12]}; record a trace of it")
+            raise TraceError(
+                f"{path}: a log of bundle {met[:12]}, the trace is of {bundle_id[:12]}; record a trace of it"
+            )
         records[name] = list(read_log(Path(path)))
     return LiveRuns(records, _params(policy))
 

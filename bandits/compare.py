@@ -17,7 +17,7 @@ from bandits.runs import Run, summarise
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
-BEST_FIXED = "best_fixed"    # not a policy that could be deployed: the arm is chosen in hindsight
+BEST_FIXED = "best_fixed"  # not a policy that could be deployed: the arm is chosen in hindsight
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,7 @@ def compare(
     )
 
 
-def _policy(
-    name: str, params: Mapping[str, Any], traces: Traces, model: PathModel, rng: np.random.Generator
-) -> Policy:
+def _policy(name: str, params: Mapping[str, Any], traces: Traces, model: PathModel, rng: np.random.Generator) -> Policy:
     if name == BEST_FIXED:
         arm, _ = best_fixed_arm(traces, model)
         name, params = "fixed", {"split": arm.split, "threshold": arm.threshold}

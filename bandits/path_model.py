@@ -156,7 +156,7 @@ class PathModel(Section):
 
     def _cheapest(self, price: FloatArray, depth: int) -> int:
         cuts = range(min(self.splits[0], depth), depth + 1)
-        return min(cuts, key=lambda cut: (price[cut], -cut))   # of equals the deepest: least left to do
+        return min(cuts, key=lambda cut: (price[cut], -cut))  # of equals the deepest: least left to do
 
     def costs(self, traces: Traces) -> Costs:
         """Mean costs over `traces`, as a context carries them."""

@@ -63,8 +63,8 @@ class RewardTable:
 
     def __init__(self, traces: Traces, model: PathModel) -> None:
         self._traces, self._exits = traces, model.exits
-        self.shipped = _ship_rewards(traces, model)     # (N, K): ship after depth 0..K-1; -inf where forbidden
-        self.local = _local_rewards(traces, model)      # (N, K): answer at exit 1..K
+        self.shipped = _ship_rewards(traces, model)  # (N, K): ship after depth 0..K-1; -inf where forbidden
+        self.local = _local_rewards(traces, model)  # (N, K): answer at exit 1..K
 
     def means(self, arms: Sequence[Arm]) -> FloatArray:
         """(A,) mean reward of each arm."""
@@ -128,7 +128,7 @@ def _ship_rewards(traces: Traces, model: PathModel) -> FloatArray:
     paths, weights = model.paths(traces), model.objective
     ready_ms = model.frame_ms + np.asarray(model.device_ms)[:-1] + np.asarray(model.head_ms)[:-1]
     in_time, latency_ms = _expected_arrival(ready_ms, paths, model)
-    fallback = traces.confidence[:, [0, *range(model.exits - 1)]]     # without a reading, exit 1 is evaluated
+    fallback = traces.confidence[:, [0, *range(model.exits - 1)]]  # without a reading, exit 1 is evaluated
     value = in_time * traces.confidence[:, -1:] + (1.0 - in_time) * fallback
     cost = weights.ms * latency_ms + weights.kb * paths.payload_bytes / 1000.0 + weights.cloud_ms * paths.cloud_ms
     result: FloatArray = np.where(paths.allowed, value - weights.mu * cost, -np.inf)

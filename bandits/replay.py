@@ -17,9 +17,7 @@ from split_core.readings import Reading
 from split_core.traces import Traces
 
 
-def replay(
-    policy: Policy, traces: Traces, model: PathModel, rng: np.random.Generator, *, name: str = "policy"
-) -> Run:
+def replay(policy: Policy, traces: Traces, model: PathModel, rng: np.random.Generator, *, name: str = "policy") -> Run:
     """Play `policy` over `traces` in their order.
 
     A shipped frame whose reply would come after the deadline is answered then by the surest reading on the
@@ -88,13 +86,21 @@ class _Player:
         latency_ms = self._ready_ms(plan, readings[-1].exit)
         cost = self._model.objective.cost(latency_ms)
         return FrameResult(
-            answer.exit, "edge", -1, answer.label, answer.confidence, latency_ms, 0.0, cost, False,
-            plan.arm, plan.arm_index, tuple(reading.exit for reading in readings),
+            answer.exit,
+            "edge",
+            -1,
+            answer.label,
+            answer.confidence,
+            latency_ms,
+            0.0,
+            cost,
+            False,
+            plan.arm,
+            plan.arm_index,
+            tuple(reading.exit for reading in readings),
         )
 
-    def _shipped(
-        self, plan: Plan, readings: tuple[Reading, ...], action: Ship, sample: int
-    ) -> FrameResult:
+    def _shipped(self, plan: Plan, readings: tuple[Reading, ...], action: Ship, sample: int) -> FrameResult:
         depth = readings[-1].exit if readings else 0
         offered = depth < self._model.exits and self._paths.allowed[depth]
         if not offered or action.cut != self._paths.payload[depth]:
@@ -111,7 +117,16 @@ class _Player:
             latency_ms, payload_bytes=payload_bytes, cloud_ms=float(self._paths.cloud_ms[depth])
         )
         return FrameResult(
-            answer.exit, "edge" if late else "cloud", action.cut, answer.label, answer.confidence,
-            latency_ms, payload_bytes, cost, late,
-            plan.arm, plan.arm_index, tuple(reading.exit for reading in readings),
+            answer.exit,
+            "edge" if late else "cloud",
+            action.cut,
+            answer.label,
+            answer.confidence,
+            latency_ms,
+            payload_bytes,
+            cost,
+            late,
+            plan.arm,
+            plan.arm_index,
+            tuple(reading.exit for reading in readings),
         )

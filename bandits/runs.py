@@ -100,11 +100,17 @@ def run_of(name: str, results: Sequence[FrameResult], traces: Traces, model: Pat
     cost = np.array([r.cost for r in results], np.float64)
     reward = np.array([r.confidence for r in results], np.float64) - model.objective.mu * cost
     regret = regret_of(
-        RewardTable(traces, model), best_fixed_arm(traces, model)[1],
-        [r.arm for r in results], reward, _price_of_extra_heads(results, model),
+        RewardTable(traces, model),
+        best_fixed_arm(traces, model)[1],
+        [r.arm for r in results],
+        reward,
+        _price_of_extra_heads(results, model),
     )
     return Run(
-        name, live, model.exits, model.deadline_ms,
+        name,
+        live,
+        model.exits,
+        model.deadline_ms,
         exit=np.array([r.exit for r in results], np.int64),
         arm=np.array([r.arm_index for r in results], np.int64),
         shipped=np.array([r.shipped for r in results], np.int64),
@@ -115,7 +121,9 @@ def run_of(name: str, results: Sequence[FrameResult], traces: Traces, model: Pat
         agrees=label == traces.prediction[:, -1],
         latency_ms=np.array([r.latency_ms for r in results], np.float64),
         payload_bytes=np.array([r.payload_bytes for r in results], np.float64),
-        cost=cost, reward=reward, regret=regret,
+        cost=cost,
+        reward=reward,
+        regret=regret,
     )
 
 
@@ -152,7 +160,9 @@ def summarise(run: Run) -> dict[str, Any]:
         "agreement": float(run.agrees.mean()),
         "latency_ms": {
             "mean": float(run.latency_ms.mean()),
-            "p50": float(quantiles[0]), "p95": float(quantiles[1]), "p99": float(quantiles[2]),
+            "p50": float(quantiles[0]),
+            "p95": float(quantiles[1]),
+            "p99": float(quantiles[2]),
         },
         "kb_per_frame": float(run.payload_bytes.mean()) / 1000.0,
         "exit_share": [float((run.exit == k).mean()) for k in range(1, run.exits + 1)],
@@ -167,13 +177,20 @@ def summarise(run: Run) -> dict[str, Any]:
 def _result_of(record: FrameRecord, model: PathModel) -> FrameResult:
     cost = record.cost
     if cost is None:
-        cost = model.objective.cost(
-            record.latency_ms, payload_bytes=record.payload_bytes, cloud_ms=record.cloud_ms
-        )
+        cost = model.objective.cost(record.latency_ms, payload_bytes=record.payload_bytes, cloud_ms=record.cloud_ms)
     return FrameResult(
-        record.exit, record.where, record.shipped, record.label, record.confidence, record.latency_ms,
-        record.payload_bytes, cost, bool(record.degraded),
-        None if record.arm is None else Arm(*record.arm), -1, record.exits,
+        record.exit,
+        record.where,
+        record.shipped,
+        record.label,
+        record.confidence,
+        record.latency_ms,
+        record.payload_bytes,
+        cost,
+        bool(record.degraded),
+        None if record.arm is None else Arm(*record.arm),
+        -1,
+        record.exits,
     )
 
 

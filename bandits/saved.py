@@ -35,9 +35,7 @@ def section(state: Mapping[str, Any], key: str, policy: str) -> dict[str, Any]:
     return found
 
 
-def numbers(
-    state: Mapping[str, Any], key: str, count: int, policy: str, *, least: float = -math.inf
-) -> list[float]:
+def numbers(state: Mapping[str, Any], key: str, count: int, policy: str, *, least: float = -math.inf) -> list[float]:
     """The `count` finite numbers at `key`, none below `least`.
 
     Raises:

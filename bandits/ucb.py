@@ -31,12 +31,12 @@ class Ucb:
 
     def __init__(self, arms: int, *, c: float, discount: float = 1.0) -> None:
         self._c, self._discount = c, discount
-        self._pulls = [0.0] * arms     # in units of self._weight, as are the sums
+        self._pulls = [0.0] * arms  # in units of self._weight, as are the sums
         self._sums = [0.0] * arms
-        self._mean = [0.0] * arms      # derived: Q
-        self._width = [0.0] * arms     # derived: 1 / sqrt(pulls)
+        self._mean = [0.0] * arms  # derived: Q
+        self._width = [0.0] * arms  # derived: 1 / sqrt(pulls)
         self._untried = arms
-        self._choices = 0.0            # t: choices so far, discounted like the pulls
+        self._choices = 0.0  # t: choices so far, discounted like the pulls
         # An observation made now weighs this much.  Growing the newest instead of shrinking all others
         # makes forgetting O(1).
         self._weight = 1.0

@@ -95,7 +95,7 @@ def grid_step(arms: int) -> tuple[int, Step]:
         readings = tuple(Reading(head, 0, confidence()) for head in plan.heads)
         action = policy.next(plan, readings)
         verdict = Reading(exits, 0, confidence()) if isinstance(action, Ship) else None
-        policy.learn(Observation(plan, readings, action, verdict, 0.0))   # type: ignore[arg-type]  # all heads read
+        policy.learn(Observation(plan, readings, action, verdict, 0.0))  # type: ignore[arg-type]  # all heads read
 
     return len(policy.state()["arms"]), step
 
@@ -114,7 +114,9 @@ def main() -> None:
             f"grid begin + next + learn, {count} arms": microseconds(step, rounds),
         }
         if arms in GOAL_US:
-            goals.append(at_most(f"bandit choose + update, {arms} arms", ucb["median"], "us", GOAL_US[arms], "the rule"))
+            goals.append(
+                at_most(f"bandit choose + update, {arms} arms", ucb["median"], "us", GOAL_US[arms], "the rule")
+            )
     report("bandit_speed", figures, goals, options)
 
 

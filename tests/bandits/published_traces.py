@@ -51,7 +51,9 @@ def cifar(name: str) -> Traces:
         f"cifar10-two-exits-{name}", ("conf_branch_1", "conf_branch_2", f"{predicted}1", f"{predicted}2", "target")
     )
     return Traces(
-        np.stack([first, second], axis=1), np.stack([said_first, said_second], axis=1).astype(np.int64), target.astype(np.int64)
+        np.stack([first, second], axis=1),
+        np.stack([said_first, said_second], axis=1).astype(np.int64),
+        target.astype(np.int64),
     )
 
 

@@ -45,11 +45,18 @@ def walked(model: PathModel, traces: Traces, sample: int, arm: Arm, *, residual_
     }  # fmt: skip
     if depth and (depth == model.exits or confident[depth - 1] >= arm.threshold):
         latency_ms = model.frame_ms + device_ms
-        return record(**known, **_answer(traces, sample, depth), latency_ms=latency_ms, cost=model.objective.cost(latency_ms))
+        return record(
+            **known, **_answer(traces, sample, depth), latency_ms=latency_ms, cost=model.objective.cost(latency_ms)
+        )
     cut = model.paths(traces).payload[depth]
     payload_bytes = int(traces.payload_bytes[sample, cut])
     link_ms = model.link_base_ms + model.link_ms_per_kb * payload_bytes / 1000 + residual_ms
-    parts = {"device_ms": device_ms, "encode_ms": model.encode_ms[cut], "link_ms": link_ms, "cloud_ms": model.cloud_ms[cut]}
+    parts = {
+        "device_ms": device_ms,
+        "encode_ms": model.encode_ms[cut],
+        "link_ms": link_ms,
+        "cloud_ms": model.cloud_ms[cut],
+    }
     latency_ms = model.frame_ms + model.result_ms + sum(parts.values())
     cost = model.objective.cost(latency_ms, payload_bytes=payload_bytes, cloud_ms=model.cloud_ms[cut])
     final = _answer(traces, sample, model.exits)

@@ -50,7 +50,12 @@ def scripted(arm: int, **heads: Any) -> tuple[ArmPolicy, Script]:
 
 def test_the_joint_grid_has_one_arm_for_the_ends_and_every_threshold_between() -> None:
     assert joint_arms(3, (0, 1, 2, 3), (0.0, 0.8)) == [
-        Arm(0, 1.0), Arm(1, 0.0), Arm(1, 0.8), Arm(2, 0.0), Arm(2, 0.8), Arm(3, 0.0)
+        Arm(0, 1.0),
+        Arm(1, 0.0),
+        Arm(1, 0.8),
+        Arm(2, 0.0),
+        Arm(2, 0.8),
+        Arm(3, 0.0),
     ]
     assert joint_arms(3, (2,), (0.9, 0.1)) == [Arm(2, 0.1), Arm(2, 0.9)]
 

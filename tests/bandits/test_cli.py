@@ -216,9 +216,7 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("case", BAD_OPTIONS)
-def test_a_bad_option_is_one_line_that_says_which(
-    case: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_option_is_one_line_that_says_which(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words, code, said = BAD_OPTIONS[case]
     refused(capsys, code, said, folder / "trace.npz", *(word.format(folder) for word in words))
 

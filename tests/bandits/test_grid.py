@@ -19,9 +19,7 @@ DEAR = Costs.published(3, per_layer=10.0, offload=200.0)
 
 
 def grid(exits: int = 3, mu: float = 0.01, **params: object) -> Policy:
-    return make_policy(
-        "grid", exits=exits, rng=np.random.default_rng(0), objective=Objective(mu=mu), params=params
-    )
+    return make_policy("grid", exits=exits, rng=np.random.default_rng(0), objective=Objective(mu=mu), params=params)
 
 
 def learned(policy: Policy, given: Context, frames: list[list[Reading]]) -> Policy:

@@ -44,9 +44,7 @@ def test_a_log_of_a_known_world_gives_the_world_back(ship: str) -> None:
 
 
 def test_a_device_slower_than_its_profile_is_stretched_by_one_factor() -> None:
-    slower = path_model(
-        link_residual_ms=(0.0,), device_ms=(0.0, 15.0, 30.0, 45.0), head_ms=(0.0, 1.5, 1.5, 0.0)
-    )
+    slower = path_model(link_residual_ms=(0.0,), device_ms=(0.0, 15.0, 30.0, 45.0), head_ms=(0.0, 1.5, 1.5, 0.0))
     found = measured({"grid": log_of(slower)}, slower, profile_of(TRUTH))
     assert found.device_ms == pytest.approx((0.0, 15.0, 30.0, 45.0))
     assert found.head_ms == pytest.approx((0.0, 1.5, 1.5, 0.0))

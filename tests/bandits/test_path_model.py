@@ -63,7 +63,12 @@ def test_pixels_never_leave_with_ship_hidden() -> None:
 
 
 def test_of_payloads_with_one_price_the_deepest_is_shipped() -> None:
-    assert PathModel.published(4, per_layer=0.1, offload=0.3, ship="any").paths(random_traces(5, 4)).payload == (0, 1, 2, 3)
+    assert PathModel.published(4, per_layer=0.1, offload=0.3, ship="any").paths(random_traces(5, 4)).payload == (
+        0,
+        1,
+        2,
+        3,
+    )
 
 
 def test_published_costs_are_those_of_the_papers() -> None:
@@ -152,7 +157,10 @@ def test_a_fit_gives_back_a_known_link() -> None:
 
 def test_degraded_frames_say_nothing_about_the_link() -> None:
     good = [shipped(1000, 25.0), shipped(2000, 30.0), shipped(3000, 35.0)]
-    bad = [replace(shipped(1000, 500.0), degraded="late"), record(where="edge", shipped=1, degraded="deadline", latency_ms=900.0)]
+    bad = [
+        replace(shipped(1000, 500.0), degraded="late"),
+        record(where="edge", shipped=1, degraded="deadline", latency_ms=900.0),
+    ]
     assert fitted(good + bad) == fitted(good)
 
 

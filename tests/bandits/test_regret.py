@@ -128,7 +128,7 @@ def test_a_policy_without_arms_is_charged_what_it_earned() -> None:
 def test_the_oracle_takes_the_best_path_of_every_frame() -> None:
     traces, model = random_traces(40, 3, seed=2), path_model()
     ways = [Arm(0, 1.0), *(Arm(k, alpha) for k in (1, 2) for alpha in (0.0, 1.0)), Arm(3, 0.0)]
-    confidence = np.minimum(traces.confidence, 0.999)      # a threshold of 1 then always ships
+    confidence = np.minimum(traces.confidence, 0.999)  # a threshold of 1 then always ships
     traces = Traces(confidence, traces.prediction, traces.labels, payload_bytes=traces.payload_bytes)
     by_hand = [
         max(np.mean([naive_reward(traces, n, arm, model, r) for r in model.link_residual_ms]) for arm in ways)

@@ -168,7 +168,10 @@ class Watched:
 def test_lost_replies_teach_nothing_and_others_do(name: str) -> None:
     # Shipping is nearly free and the last segment is out of the question, so that every policy ships.
     model = path_model(
-        device_ms=(0.0, 1.0, 2.0, 5000.0), deadline_ms=45.0, link_residual_ms=(-10.0, 30.0), objective=Objective(mu=0.001)
+        device_ms=(0.0, 1.0, 2.0, 5000.0),
+        deadline_ms=45.0,
+        link_residual_ms=(-10.0, 30.0),
+        objective=Objective(mu=0.001),
     )
     watched = Watched(named(name, model))
     run = play(watched, random_traces(400, 3), model)

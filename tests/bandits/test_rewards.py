@@ -128,9 +128,7 @@ def test_ucbee_never_touches_a_threshold_above_the_played_one(index: int, first:
 
 
 @given(st.integers(0, 3), st.floats(0, 1), st.floats(0, 1))
-def test_what_ucbee_pays_an_arm_does_not_depend_on_which_arm_was_played(
-    index: int, first: float, final: float
-) -> None:
+def test_what_ucbee_pays_an_arm_does_not_depend_on_which_arm_was_played(index: int, first: float, final: float) -> None:
     def paid(played: int) -> dict[int, float]:
         shipped = first < ALPHAS[played].threshold
         frame = seen({1: first}, Ship(1) if shipped else Answer(1), arm=ALPHAS[played], index=played,
@@ -171,5 +169,3 @@ def test_every_rule_works_without_a_verdict_when_the_device_answered() -> None:
     frame = seen({1: 0.9}, Answer(1), arm=SPLITS[0], index=0)
     assert frame.verdict is None
     assert [len(list(rule(frame))) for rule in rules] == [1, 1, 1]
-
-

@@ -36,7 +36,7 @@ def test_value_share_and_uncertainty_worked_by_hand() -> None:
 
 def test_shipping_the_input_knows_only_what_came_back_whatever_was_read() -> None:
     estimates = three_frames().estimates()
-    assert estimates.value[0, 0] == pytest.approx(0.9)   # not .8, the mean with the verdict of a hard frame
+    assert estimates.value[0, 0] == pytest.approx(0.9)  # not .8, the mean with the verdict of a hard frame
     assert estimates.share[0, 0] == 1.0
     assert estimates.uncertainty[0, 0] == pytest.approx(1.0)
 
@@ -62,7 +62,7 @@ def test_fully_observed_it_is_the_plain_mean_over_n_frames() -> None:
     estimates = strata.estimates()
     for column, alpha in enumerate((0.3, 0.7)):
         truth = np.where(shallow >= alpha, shallow, final).mean()
-        assert estimates.value[1, column] == pytest.approx(truth, abs=2e-3)   # the prior is still felt
+        assert estimates.value[1, column] == pytest.approx(truth, abs=2e-3)  # the prior is still felt
         assert estimates.share[1, column] == pytest.approx((shallow < alpha).mean())
         assert estimates.uncertainty[1, column] == pytest.approx(1 / 400, rel=1e-6)
 

@@ -155,7 +155,7 @@ def test_pulls_of_a_worse_arm_grow_with_the_logarithm_of_time() -> None:
         bandit.update(arm, float(rng.random() < (0.8, 0.4)[arm]))
         worse.append(arm)
     pulls = np.cumsum(worse)
-    assert pulls[-1] < 8 * math.log(8000) / 0.4**2 + 10      # Auer et al. 2002, theorem 1
+    assert pulls[-1] < 8 * math.log(8000) / 0.4**2 + 10  # Auer et al. 2002, theorem 1
     assert pulls[7999] - pulls[3999] < pulls[3999] - pulls[99]
 
 

@@ -64,9 +64,7 @@ class Sent:
 
 @st.composite
 def schedules(draw: st.DrawFn, fates: tuple[str, ...] = ("now", "late", "twice", "never", "lost")) -> list[Sent]:
-    frame = st.builds(
-        Sent, contexts(), confidences().map(readings_of), st.sampled_from(fates), st.integers(1, 6)
-    )
+    frame = st.builds(Sent, contexts(), confidences().map(readings_of), st.sampled_from(fates), st.integers(1, 6))
     return draw(st.lists(frame, min_size=1, max_size=12))
 
 
@@ -118,7 +116,9 @@ def damaged(state: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _paths(value: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    keys = list(value) if isinstance(value, dict) else list(range(min(2, len(value)))) if isinstance(value, list) else []
+    keys = (
+        list(value) if isinstance(value, dict) else list(range(min(2, len(value)))) if isinstance(value, list) else []
+    )
     for key in keys:
         yield (*prefix, key)
         yield from _paths(value[key], (*prefix, key))
@@ -153,9 +153,7 @@ def test_every_choice_is_legal(name: str, data: st.DataObject, exits: int) -> No
 @EVERY
 @settings(max_examples=40, deadline=None)
 @given(context=contexts(), values=confidences())
-def test_without_a_cloud_the_device_answers(
-    name: str, context: Context, values: list[float]
-) -> None:
+def test_without_a_cloud_the_device_answers(name: str, context: Context, values: list[float]) -> None:
     _, readings, action = play(policy(name), replace(context, cloud=False), readings_of(values))
     assert isinstance(action, Answer)
     assert action.exit in [r.exit for r in readings]
@@ -302,9 +300,7 @@ def refused(subject: Policy, state: dict[str, Any]) -> None:
 def test_an_unknown_parameter_names_the_nearest(name: str) -> None:
     for known in parameter_names(name):
         with pytest.raises(ConfigError, match=f"did you mean '{known}'"):
-            make_policy(
-                name, exits=EXITS, rng=np.random.default_rng(0), objective=OBJECTIVE, params={f"{known}x": 1}
-            )
+            make_policy(name, exits=EXITS, rng=np.random.default_rng(0), objective=OBJECTIVE, params={f"{known}x": 1})
 
 
 @EVERY
