@@ -7,34 +7,26 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import structlog
 
-from bandits.build import make_policy
+from edge_runtime import artefacts
+from edge_runtime.artefacts import Artefacts
 from edge_runtime.breaker import Breaker
 from edge_runtime.config import EdgeConfig, LinkSection
-from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome, Tally
-from edge_runtime.prefix import Pace, Prefix
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
-from split_core import bundle as bundles
-from split_core import policy as policies
-from split_core import profiles, wire
-from split_core.backends import BACKENDS
-from split_core.codecs import CODECS
 from split_core.errors import ConfigError
 from split_core.files import write_atomically
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
@@ -71,81 +63,62 @@ class EdgeApp:
             undo.pop_all()
 
     def _build(self, config: EdgeConfig, channel: Channel | None, source: Source | None) -> None:
-        bundle = bundles.load(Path(config.bundle))
-        policy_file = policies.load(Path(config.policy))
-        policy_file.check_bound_to(bundle.id, bundle.manifest.exits, config.policy)
-        profile = profiles.load(Path(config.profile))
-        profile.check_bound_to(bundle.id, config.profile)
-        bandit = config.bandit or policy_file.bandit
-        objective = policy_file.objective.build()
-        self._policy = make_policy(
-            bandit.name,
-            exits=bundle.manifest.exits,
-            rng=np.random.default_rng(config.seed),
-            objective=objective,
-            params=bandit.params,
-        )
-        clock = time.monotonic
+        loaded = artefacts.load(config)
+        self._policy, self._model = loaded.policy(), loaded.bundle.manifest.name
         self.channel = channel or open_channel(config.link)
         self._stack.callback(self.channel.close)
         self.feed = Feed(
             source or make_source(config),
             fps=config.source.fps,
             limit=config.source.limit,
-            clock=clock,
+            clock=time.monotonic,
             wake=self.channel.wake,
         )
         self.metrics, self.tally = EdgeMetrics(), Tally()
+        self._stopping, self._dropped = False, 0
+        self._memory = self._remember(config, loaded.ids)
         self._breaker = Breaker(
             failures=config.link.failures,
             probe_every_s=config.link.probe_every_ms / 1e3,
             answer_within_s=config.deadline_ms / 1e3,
         )
-        ids = {"bundle": bundle.id, "policy": policy_file.id, "profile": config.profile, "bandit": bandit.name}
-        ship_input = policy_file.ship == "any"
-        self._memory = self._remember(config, ids, clock)
-        self.loop = EdgeLoop(
-            self.feed.slot,
-            prefix=Prefix(
-                bundle,
-                BACKENDS.load(config.backend)(),
-                threads=config.threads,
-                pace=Pace(profile) if profile.slowdown > 1.0 else None,
-            ),
-            reader=policy_file.reader(),
-            policy=self._policy,
-            costs=CostBook(
-                profile,
-                objective,
-                ship_input=ship_input,
-                link=LinkModel(config.link.base_ms, config.link.ms_per_kb),
-            ),
-            objective=objective,
-            offloader=Offloader(
-                self.channel,
-                wire.Hello(0, config.camera, bundle.id, policy_file.id, tuple(CODECS)),
-                classes=len(bundle.manifest.labels),
-                exits=bundle.manifest.exits,
-                ledger=Ledger(config.link.in_flight),
-                breaker=self._breaker,
-                codecs={kind: (name, CODECS.load(name)()) for kind, name in policy_file.codecs.model_dump().items()},
-                clock=clock,
-                on_change=lambda line: log.info("link", change=line),
-            ),
-            labels=bundle.manifest.labels,
-            ship_input=ship_input,
-            timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
-            clock=clock,
-            on_outcome=self._listeners(config, ids),
-        )
-        self._stopping, self._model, self._dropped = False, bundle.manifest.name, 0
+        self.loop = self._make_loop(config, loaded)
         self._serve(config)
-        log.info("ready", camera=config.camera, bundle=bundle.id[:12], policy=policy_file.id[:12], bandit=bandit.name)
+        log.info("ready", camera=config.camera, **{key: value[:12] for key, value in loaded.ids.items()})
 
-    def _remember(self, config: EdgeConfig, ids: dict[str, str], clock: Callable[[], float]) -> PolicyMemory | None:
+    def _make_loop(self, config: EdgeConfig, loaded: Artefacts) -> EdgeLoop:
+        return EdgeLoop(
+            self.feed.slot,
+            prefix=loaded.prefix(),
+            reader=loaded.policy_file.reader(),
+            policy=self._policy,
+            costs=loaded.costs(),
+            objective=loaded.objective,
+            offloader=self._make_offloader(config, loaded),
+            labels=loaded.bundle.manifest.labels,
+            ship_input=loaded.ship_input,
+            timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
+            clock=time.monotonic,
+            on_outcome=self._listeners(config, loaded.ids),
+        )
+
+    def _make_offloader(self, config: EdgeConfig, loaded: Artefacts) -> Offloader:
+        return Offloader(
+            self.channel,
+            loaded.hello(),
+            classes=len(loaded.bundle.manifest.labels),
+            exits=loaded.bundle.manifest.exits,
+            ledger=Ledger(config.link.in_flight),
+            breaker=self._breaker,
+            codecs=loaded.codecs(),
+            clock=time.monotonic,
+            on_change=lambda line: log.info("link", change=line),
+        )
+
+    def _remember(self, config: EdgeConfig, ids: dict[str, str]) -> PolicyMemory | None:
         if not config.state:
             return None
-        memory = PolicyMemory(Path(config.state), ids, every_s=STATE_EVERY_S, clock=clock)
+        memory = PolicyMemory(Path(config.state), ids, every_s=STATE_EVERY_S, clock=time.monotonic)
         self._stack.callback(memory.close, self._policy)
         log.info("state", found=memory.restore(self._policy))
         return memory

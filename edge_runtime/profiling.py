@@ -52,7 +52,7 @@ def profile(
     if len(images) < 20:
         raise ProfileError(f"profiling needs at least 20 images, got {len(images)}")
     prefix = Prefix(bundle, backend, threads=threads)
-    packers: list[Codec] = [CODECS.load(codecs.hidden if cut else codecs.input)() for cut in range(prefix.exits)]
+    packers: list[Codec] = [CODECS.load(_codec_at(cut, codecs))() for cut in range(prefix.exits)]
     rows = []
     for done, pixels in enumerate([*images[:WARM_UP], *images]):
         rows.append(_measure(prefix, packers, pixels))
@@ -66,19 +66,14 @@ def profile(
         segments=tuple(steps.timing("segment", k) for k in k_range),
         heads=tuple(steps.timing("head", k) for k in k_range),
         tensor=steps.timing("tensor", 0),
-        payloads=tuple(
-            Payload(
-                cut=cut,
-                codec=codecs.hidden if cut else codecs.input,
-                encode=steps.timing("encode", cut),
-                bytes_p50=int(steps.quantile("bytes", cut, 0.5)),
-                bytes_p95=int(steps.quantile("bytes", cut, 0.95)),
-            )
-            for cut in k_range
-        ),
+        payloads=tuple(steps.payload(cut, _codec_at(cut, codecs)) for cut in k_range),
         slowdown=slowdown,
         memory_mb=peak_mb(),
     )
+
+
+def _codec_at(cut: int, codecs: CodecSection) -> str:
+    return codecs.hidden if cut else codecs.input
 
 
 def _measure(prefix: Prefix, packers: list[Codec], pixels: Pixels) -> dict[str, list[float]]:
@@ -120,6 +115,10 @@ class _Columns:
 
     def quantile(self, key: str, index: int, q: float) -> float:
         return float(np.quantile(self._table[key][:, index], q))
+
+    def payload(self, cut: int, codec: str) -> Payload:
+        low, high = (int(self.quantile("bytes", cut, q)) for q in (0.5, 0.95))
+        return Payload(cut=cut, codec=codec, encode=self.timing("encode", cut), bytes_p50=low, bytes_p95=high)
 
     def timing(self, key: str, index: int) -> Timing:
         p50, p95 = (round(self.quantile(key, index, q), 5) for q in (0.5, 0.95))
