@@ -154,13 +154,22 @@ def privacy_sentence(privacy: Privacy) -> str:
     )
 
 
+def _sent(outage: Outage) -> str:
+    if not outage.policy:
+        return ""
+    return f" Policy of this run: {mark_of(outage.policy).label.lower()}."
+
+
 def outage_sentence(outage: Outage) -> str:
     """Did every frame get exactly one outcome in time?"""
     frames, outcomes, duplicates = outage.frames, outage.outcomes, outage.duplicates
     if frames is None or outcomes is None or duplicates is None:
         return "The outage run did not count its outcomes."
     promise = "Every frame got exactly one outcome"
-    if frames != outcomes or duplicates:
+    dropped = outage.dropped or 0
+    if dropped:
+        promise = f"Every frame but {count(dropped)} that a newer one replaced unread got exactly one outcome"
+    if frames != outcomes + dropped or duplicates:
         promise = (
             f"The promise of one outcome per frame was broken: {count(outcomes)} outcomes for {count(frames)} frames, "
             f"{count(duplicates)} of them duplicates"
@@ -169,5 +178,5 @@ def outage_sentence(outage: Outage) -> str:
     late = "none after its deadline" if missed == 0 else f"{count(missed)} after the deadline"
     return (
         f"{promise}, {late}; {count(outage.degraded)} of {count(frames)} answers are degraded, that is the device's "
-        f"best guess, marked as such."
+        f"best guess, marked as such.{_sent(outage)}"
     )

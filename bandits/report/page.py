@@ -258,6 +258,7 @@ def _outage_counts(result: Result) -> dict[str, object]:
     return {
         "Frames": count(outage.frames),
         "Outcomes": count(outage.outcomes),
+        "Dropped unread": count(outage.dropped),
         "Deadlines missed": count(outage.deadline_misses),
         "Duplicates": count(outage.duplicates),
         "Degraded answers": count(outage.degraded),

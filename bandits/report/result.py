@@ -143,8 +143,10 @@ class Fault(Part):
 class Outage(Part):
     """The run through three faults of the worker."""
 
+    policy: str = ""
     frames: Count
     outcomes: Count
+    dropped: Count = None
     deadline_misses: Count
     duplicates: Count
     degraded: Count = None

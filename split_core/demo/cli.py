@@ -16,7 +16,7 @@ from split_core.demo.job import Workshop, prepare
 from split_core.demo.processes import run
 from split_core.demo.setting import Setting
 
-MADE = ("result.json", "series.json", "report.html", "keys", "decisions", "states", "logs")
+MADE = ("result.json", "series.json", "report.html", "keys", "decisions", "logs")
 
 
 def demo(

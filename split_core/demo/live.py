@@ -95,11 +95,6 @@ def decisions_path(shop: Workshop, ship: str, name: str) -> Path:
     return shop.out / "decisions" / f"{ship}-{name}.jsonl"
 
 
-def state_path(shop: Workshop, ship: str, name: str) -> Path:
-    """What the policy of one live run has learned."""
-    return shop.out / "states" / f"{ship}-{name}.json"
-
-
 LIVE = {
     "any": {"grid": [], "edge_only": ["bandit.name=edge_only"], "cloud_only": ["bandit.name=cloud_only"]},
     # Cloud only is not to be had when pixels may not leave; next to it comes running one segment and shipping.
@@ -110,8 +105,7 @@ LIVE = {
 def play_live(shop: Workshop, running: Cloud) -> None:
     """Every live run, one after the other, through real processes."""
     for ship, runs in LIVE.items():
-        for name, bandit in runs.items():
-            settings = [*bandit, f"state={state_path(shop, ship, name)}"]
+        for name, settings in runs.items():
             words = edge_words(shop, ship, name, running, frames=shop.setting.live_frames, settings=settings)
             shop.step(
                 f"live {ship} {name}",

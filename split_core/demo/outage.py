@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from split_core.demo.job import Workshop
-from split_core.demo.live import Cloud, decisions_path, edge_words, state_path
+from split_core.demo.live import Cloud, decisions_path, edge_words
 from split_core.demo.processes import Background
 from split_core.telemetry.decisions import FrameRecord, read_log
+
+# Sends every frame while there is a cloud, so that every fault is felt by every frame: the default policy sends
+# one in ten, and would tell little about recovery.
+POLICY = "offload_all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,14 @@ class OutageRun:
 
 
 def play_outage(shop: Workshop, running: Cloud) -> OutageRun:
-    """Run the default policy through the faults.
+    """Run a stream through the faults.
 
     Returns:
         The faults, when the edge's clock began, and what the edge counted itself.
     """
     setting = shop.setting
     ready = shop.out / "edge-ready.json"
-    # Goes on from what the live run has learned, as a camera that was restarted would.
-    settings = [f"ready_file={ready}", f"state={state_path(shop, 'any', 'grid')}"]
+    settings = [f"ready_file={ready}", f"bandit.name={POLICY}"]
     words = edge_words(shop, "any", "outage", running, frames=setting.outage_frames, settings=settings)
     edge = Background([*words, "--json"], shop.log("outage"), ready_file=ready, talks=True)
     try:
@@ -112,6 +115,7 @@ def outage_result(shop: Workshop, run: OutageRun) -> tuple[dict[str, Any], dict[
     counts = Counter(record.seq for record in records)
     deadline_ms = shop.setting.deadline_ms
     result = {
+        "policy": POLICY,
         "frames": run.summary["frames"],
         "outcomes": len(counts),
         "dropped": run.summary["dropped"],
