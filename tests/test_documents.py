@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bandits import POLICIES
+from bandits.build import parameter_names
 from cloud_runtime.config import CloudConfig
 from edge_runtime.config import EdgeConfig
 from partitioner.build import NetworkFile
@@ -45,6 +47,12 @@ def test_every_example_is_accepted(name: str):
 def test_no_example_is_forgotten():
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
     assert found == set(EXAMPLES)
+
+
+def test_the_page_on_policies_names_every_policy_and_exactly_its_parameters():
+    rows = re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", (ROOT / "docs" / "policy.md").read_text())
+    told = {name: re.findall(r"`(\w+)`", parameters) for name, parameters in rows}
+    assert told == {name: parameter_names(name) for name in POLICIES}
 
 
 def test_every_shipped_profile_can_be_read():
