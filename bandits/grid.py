@@ -33,7 +33,7 @@ THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 READ_ALL_FIRST = 256
 # In so many first frames the deepest arm is played.  It shows every exit and the final one, so all estimates start with
 # as many frames; from fewer, an unlucky start was not corrected in 5,000 frames in 1 run of 20.
-DEEPEST_FIRST = 32
+DEEPEST_FIRST = 64
 
 
 def make_grid(
