@@ -150,7 +150,17 @@ def privacy_sentence(privacy: Privacy) -> str:
         f"When pixels may not leave the device (only hidden states are shipped), a frame under "
         f"{mark_of(privacy.policy).short} costs {more_or_less(change)}: {cost(privacy.mean_cost_hidden)} "
         f"instead of {cost(privacy.mean_cost_any)}, with {fixed(privacy.kb_hidden, 2)} instead of "
-        f"{fixed(privacy.kb_any, 2)} KB per frame on the link."
+        f"{fixed(privacy.kb_any, 2)} KB per frame on the link.{_without_learning(privacy)}"
+    )
+
+
+def _without_learning(privacy: Privacy) -> str:
+    change = relative(privacy.best_fixed_hidden, privacy.best_fixed_any)
+    if change is None:
+        return ""
+    return (
+        f" Both figures hold the price of learning; between the best fixed arms it is {more_or_less(change)}: "
+        f"{cost(privacy.best_fixed_hidden)} instead of {cost(privacy.best_fixed_any)}."
     )
 
 

@@ -127,6 +127,8 @@ class Privacy(Part):
     mean_cost_any: Measured
     mean_cost_hidden: Measured
     extra_cost_pct: Measured
+    best_fixed_any: Measured = None
+    best_fixed_hidden: Measured = None
     kb_any: Measured = None
     kb_hidden: Measured = None
 
