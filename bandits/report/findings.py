@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bandits.report.figures import cost, count, fixed, more_or_less, percent, relative
-from bandits.report.names import HINDSIGHT, OURS, TRIVIAL, mark_of
+from bandits.report.names import HINDSIGHT, OURS, TRIVIAL, in_reading_order, mark_of
 from bandits.report.result import Figures, Outage, Privacy, Row, Run
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Ours beside a trivial policy, both measured in the same way."""
+    """Ours beside another policy, both measured in the same way."""
 
     name: str
     how: str  # "live" or "replayed"
@@ -21,7 +21,7 @@ class Comparison:
 
     @property
     def cheaper(self) -> bool:
-        """Does the trivial policy cost less?  False when either cost is unknown."""
+        """Does the other policy cost less?  False when either cost is unknown."""
         mine, other = self.ours.mean_cost, self.theirs.mean_cost
         return mine is not None and other is not None and other < mine
 
@@ -63,7 +63,18 @@ def cheapest(run: Run) -> Comparison | None:
 
 
 def honest_sentences(run: Run) -> list[str]:
-    """One sentence per trivial policy that is cheaper than ours; one that says so when none is."""
+    """One sentence per trivial policy that is cheaper than ours, one when none is, then published ones that are."""
+    return [*_trivial_sentences(run), *(_cheaper_sentence(other) for other in published(run) if other.cheaper)]
+
+
+def published(run: Run) -> list[Comparison]:
+    """Ours against every policy that is neither trivial nor ours."""
+    names = in_reading_order(row.name for row in run.policies)
+    found = (_comparison(run, name) for name in names if name not in (*TRIVIAL, OURS))
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _trivial_sentences(run: Run) -> list[str]:
     compared = comparisons(run)
     against = [_cheaper_sentence(other) for other in compared if other.cheaper]
     priced = [other for other in compared if other.theirs.mean_cost is not None and other.ours.mean_cost is not None]
