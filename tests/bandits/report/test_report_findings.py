@@ -129,3 +129,12 @@ def test_a_kept_promise_and_a_broken_one_read_differently():
     )
     assert "broken" in outage_sentence(outage(duplicates=1))
     assert "3 after the deadline" in outage_sentence(outage(deadline_misses=3))
+
+
+def test_a_published_policy_that_is_cheaper_is_named_after_the_trivial_ones():
+    sentences = honest_sentences(
+        run(replayed("edge_only", 12.0), replayed("ucbee", 8.0), replayed("splitee", 11.0), replayed("grid", 10.0))
+    )
+    assert len(sentences) == 2
+    assert sentences[0].startswith("Every trivial policy")
+    assert sentences[1].startswith("UCBEE is cheaper than ours: 8.00 against 10.00")
