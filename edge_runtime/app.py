@@ -84,7 +84,8 @@ class EdgeApp:
         )
         self.loop = self._make_loop(config, loaded)
         self._serve(config)
-        log.info("ready", camera=config.camera, **{key: value[:12] for key, value in loaded.ids.items()})
+        shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
+        log.info("ready", camera=config.camera, **shown)
 
     def _make_loop(self, config: EdgeConfig, loaded: Artefacts) -> EdgeLoop:
         return EdgeLoop(

@@ -18,6 +18,8 @@ from split_core.errors import WireError
 from split_core.tensors import Array
 from split_core.transport.base import Channel
 
+PROBES_BEFORE_SAYING_SO = 5  # a connection that is just being made is not worth a line
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -105,7 +107,7 @@ class Offloader:
         self._classes, self._exits = classes, exits
         self._ledger, self._breaker = ledger, breaker
         self._codecs, self._clock, self._on_change = codecs, clock, on_change
-        self._said = ""
+        self._said, self._unanswered = "", 0
 
     def available(self, now: float) -> bool:
         """May a frame be offloaded now?"""
@@ -166,6 +168,9 @@ class Offloader:
     def _probe(self, now: float) -> None:
         request_id = self._ledger.new_id()
         self._breaker.probed(request_id, now)
+        self._unanswered += 1
+        if self._unanswered == PROBES_BEFORE_SAYING_SO:
+            self._say("no worker answers; every frame is answered here")
         hello = self._hello
         self._channel.send(
             wire.encode(wire.Hello(request_id, hello.camera, hello.bundle_id, hello.policy_id, hello.codecs))
@@ -176,6 +181,7 @@ class Offloader:
             message = wire.decode(frames)
         except WireError:  # a worker that answers garbage is one that does not answer
             return None
+        self._unanswered = 0
         if isinstance(message, wire.Welcome):
             if message.bundle_id == self._hello.bundle_id and self._breaker.probe_answered(
                 message.request_id, self._clock()

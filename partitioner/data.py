@@ -112,7 +112,8 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder") from error
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a readable .npz ({' '.join(str(error).split())})") from error
+        # What numpy says of it would advise to unpickle.
+        raise DataError(f"{path}: not a readable .npz; expected one with the arrays {' and '.join(keys)}") from error
 
 
 def _checked_labels(path: Path, labels: Array, manifest: Manifest) -> NDArray[np.int64]:

@@ -46,7 +46,7 @@ class ArraySource:
             with np.load(self._path, allow_pickle=False) as file:
                 images: Pixels = file["images"][self._range]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            raise SourceError(f"{self._path}: expected an .npz with an array 'images' ({error})") from error
+            raise SourceError(f"{self._path}: expected an .npz with an array 'images'") from error
         if images.ndim == 3:
             images = images[..., np.newaxis]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
