@@ -65,17 +65,6 @@ def splits(name: str, value: Any, exits: int) -> tuple[int, ...]:
     return tuple(_distinct(name, found))
 
 
-def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
-    """`value`, which must be one of `choices`.
-
-    Raises:
-        ConfigError: something else.
-    """
-    if value not in choices:
-        raise ConfigError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
-    return str(value)
-
-
 def _distinct(name: str, found: list[Any]) -> list[Any]:
     if len(set(found)) != len(found):
         raise ConfigError(f"{name}: every value may be given once, got {found}")

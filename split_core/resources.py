@@ -16,20 +16,8 @@ def config_path(name: str) -> Path:
     Raises:
         ConfigError: it was not shipped.
     """
-    return _find(f"configs/{name}")
-
-
-def profile_path(name: str) -> Path:
-    """A file under `hw_profiles/`.
-
-    Raises:
-        ConfigError: it was not shipped.
-    """
-    return _find(f"hw_profiles/{name}")
-
-
-def _find(name: str) -> Path:
     for root in ROOTS:
-        if (root / name).exists():
-            return root / name
-    raise ConfigError(f"{name}: is missing from this installation; install offramp again")
+        path = root / "configs" / name
+        if path.exists():
+            return path
+    raise ConfigError(f"configs/{name}: is missing from this installation; install offramp again")
