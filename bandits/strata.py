@@ -23,13 +23,9 @@ A bin without verdicts is taken to be worth halfway from its middle to certainty
 verdict.  That is optimistic on purpose: pessimism about the cloud confirms itself, because what is not shipped is
 never corrected; optimism is cured by the first verdicts.  v_b is taken as at least 1.
 
-Measured: regret against the best fixed arm after 5,000 frames, 16 cost settings of a 6-exit network, 36 orders of
-the frames; mean / 95th percentile / worst of 576 runs:
-
-    this                                                                               14.9 / 27 / 61
-    the confidence itself as prior                                                     16.8 / 41 / 89
-    a missing final confidence imputed with the deepest reading's, as SplitEE-S does   14.4 / 28 / 84, biased
-    imputed with the fair mean of the bin where the frame ended, by precision          15.6 / 28 / 60, more state
+Refused: the confidence itself as prior (unlucky starts are not corrected); imputing a missing final confidence
+with the deepest reading's, as SplitEE-S does (biased); imputing it with the fair mean of the bin where the frame
+ended (more state, no gain).  `offramp replay` compares policies on your own trace.
 
 The bias of what is not fair is in tests/bandits/test_strata.py.
 """

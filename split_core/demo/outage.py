@@ -16,7 +16,7 @@ from split_core.demo.processes import Background
 from split_core.telemetry.decisions import FrameRecord, read_log
 
 # Sends every frame while there is a cloud, so that every fault is felt by every frame: the default policy sends
-# one in ten, and would tell little about recovery.
+# one in ten or twenty, and would tell little about recovery.
 POLICY = "offload_all"
 
 
