@@ -13,7 +13,7 @@ from partitioner.importers import IMPORTERS
 from partitioner.network import Network
 from partitioner.verify import TOLERANCE, summary, verify
 from split_core import bundle
-from split_core.bundle import Bundle, Cut, Manifest, Piece, Spec
+from split_core.bundle import FORMAT, Bundle, Cut, Manifest, Piece, Spec
 from split_core.config import Section, first_error
 from split_core.errors import CertificateError, ConfigError, ModelError
 from split_core.files import sha256_of
@@ -167,6 +167,7 @@ def manifest_of(
         _check_preprocess(network, preprocess)
     try:
         return Manifest(
+            format=FORMAT,
             name=name,
             version=version,
             labels=names,
@@ -174,6 +175,7 @@ def manifest_of(
             cuts=tuple(_cut(network, k, tensors) for k, tensors in enumerate(parts.cuts)),
             segments=tuple(_piece(part) for part in parts.segments),
             heads=tuple(_piece(part) for part in parts.heads),
+            outputs=_cut(network, 0, (network.final,)).tensors,
             source=network.source,
         )
     except ValidationError as error:

@@ -155,8 +155,8 @@ def pieces_table(manifest: Manifest) -> Table:
             str(k),
             " + ".join(spec.name for spec in tensors) or "the answer",
             " + ".join("x".join(map(str, spec.row_shape)) for spec in tensors),
-            _kilobytes(sum(spec.row_bytes for spec in tensors) or None),
-            _kilobytes(sum(math.prod(spec.row_shape) for spec in tensors) or None),
+            _kilobytes(sum(spec.row_bytes(manifest.axes_at()) for spec in tensors) or None),
+            _kilobytes(sum(math.prod(spec.sized(manifest.axes_at())) for spec in tensors) or None),
             _kilobytes(segment.bytes),
             _kilobytes(manifest.heads[k - 1].bytes if k < manifest.exits else None),
         )

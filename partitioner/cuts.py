@@ -84,7 +84,7 @@ def _row_sizes(network: Network, name: str) -> tuple[int, int] | None:
         spec = network.spec(name)
     except ModelError:
         return None
-    return spec.row_bytes, math.prod(spec.row_shape)
+    return spec.row_bytes({}), math.prod(spec.sized({}))
 
 
 def _weight_bytes(network: Network, nodes: set[int]) -> int:

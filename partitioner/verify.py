@@ -192,7 +192,7 @@ def _random_feeds(manifest: Manifest, seed: int) -> list[list[Array]]:
 
 def _random(spec: TensorSpec, batch: int, rng: np.random.Generator) -> Array:
     """Normal for floats; zeros and ones for integers, which are valid indices of anything."""
-    shape, dtype = (batch, *spec.row_shape), np.dtype(spec.dtype)
+    shape, dtype = spec.sized({}, batch), np.dtype(spec.dtype)
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     return rng.integers(0, 2, shape).astype(dtype)

@@ -12,6 +12,7 @@ device keeps the id, and with it every policy that is bound to it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +25,7 @@ from split_core.files import canonical_json, directory_written_atomically, sha25
 from split_core.preprocess import Preprocess
 from split_core.tensors import TensorSpec
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
 
 
@@ -33,11 +34,11 @@ class _Strict(BaseModel):
 
 
 class Spec(_Strict):
-    """A `TensorSpec` as it is written; `shape[0]` is null for the batch."""
+    """A `TensorSpec` as it is written; `shape[0]` is null for the batch, dynamic axes have names."""
 
     name: str
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str | None, ...]
 
     @cached_property
     def spec(self) -> TensorSpec:
@@ -50,14 +51,12 @@ class Spec(_Strict):
         return self
 
 
-class Piece(_Strict):
-    """One ONNX file: `inputs` and `outputs` in order, `sha256` of its bytes."""
+class File(_Strict):
+    """A file of the bundle, by its path inside, with the `sha256` and number of its bytes."""
 
     file: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
-    inputs: tuple[str, ...] = Field(min_length=1)
-    outputs: tuple[str, ...] = Field(min_length=1)
 
     @field_validator("file")
     @classmethod
@@ -68,55 +67,101 @@ class Piece(_Strict):
         return value
 
 
+class Piece(File):
+    """One ONNX file.
+
+    Attributes:
+        inputs, outputs: names, in order.
+        trained: False for a head that was attached here and knows nothing yet: it answers 1/C for every class.
+        weights: file with the weights that do not fit into the ONNX file, which ends at 2 GB.
+    """
+
+    inputs: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[str, ...] = Field(min_length=1)
+    trained: bool = True
+    weights: File | None = None
+
+
+class Precision(_Strict):
+    """The same pieces in another precision; what crosses a cut stays as it is, so precisions mix across one."""
+
+    segments: tuple[Piece, ...] = Field(min_length=1)
+    heads: tuple[Piece, ...]
+
+
 class Cut(_Strict):
-    """The tensors that cross after segment `index`; cut 0 is the network's input."""
+    """The tensors that cross after segment `index`; cut 0 is the network's input.
+
+    `block` is what people call the place: the part of the network that ends there.
+    """
 
     index: int = Field(ge=0)
     tensors: tuple[Spec, ...] = Field(min_length=1)
+    block: str = ""
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one sample, uncompressed."""
-        return sum(tensor.spec.row_bytes for tensor in self.tensors)
+    def row_bytes(self, axes: Mapping[str, int]) -> int:
+        """Bytes of one sample, uncompressed, when the dynamic axes are as long as `axes` says."""
+        return sum(tensor.spec.row_bytes(axes) for tensor in self.tensors)
 
 
 class Manifest(_Strict):
     """What a bundle is.  Segment k takes what cut k-1 carries and makes what cut k carries.
 
     Attributes:
-        segments: pieces 1..K; the last one makes the final exit's logits.
-        heads: pieces for exits 1..K-1, from the tensors of cut k to logits.
+        segments: pieces 1..K; the last one makes the network's outputs, the final exit's logits first.
+        heads: pieces for exits 1..K-1, from the tensors of cut k to logits; none without `labels`.
         cuts: cuts 0..K-1.
-        labels: names of the classes.
+        outputs: what segment K makes.
+        axes: two sizes of each dynamic axis other than the batch that the network is proved at.
+        labels: names of the classes; null for a network that gives no class logits.
+        precisions: the pieces once more, by name: "int8", for example.
         source: where the network came from: its file's name and hash.
     """
 
-    format: int = FORMAT
+    format: int
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] | None = Field(default=None, min_length=2)
     preprocess: Preprocess | None = None
     cuts: tuple[Cut, ...] = Field(min_length=1)
     segments: tuple[Piece, ...] = Field(min_length=1)
     heads: tuple[Piece, ...]
+    outputs: tuple[Spec, ...] = Field(min_length=1)
+    axes: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    precisions: dict[str, Precision] = Field(default_factory=dict)
     source: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _segments_chain(self) -> Manifest:
         if self.format != FORMAT:
             raise ValueError(f"bundle format {self.format} is not the {FORMAT} that this version reads")
-        if len(self.cuts) != len(self.segments) or len(self.heads) != len(self.segments) - 1:
-            raise ValueError(
-                f"{len(self.segments)} segments need as many cuts and one head less, "
-                f"got {len(self.cuts)} cuts and {len(self.heads)} heads"
-            )
+        if len(self.cuts) != len(self.segments):
+            raise ValueError(f"{len(self.segments)} segments need as many cuts, got {len(self.cuts)}")
+        self._check_heads()
         for k, cut in enumerate(self.cuts):
             names = tuple(tensor.name for tensor in cut.tensors)
             if cut.index != k or self.segments[k].inputs != names:
                 raise ValueError(f"segment {k + 1} takes {self.segments[k].inputs}, cut {cut.index} carries {names}")
-            if k > 0 and (self.segments[k - 1].outputs != names or not set(self.heads[k - 1].inputs) <= set(names)):
-                raise ValueError(f"cut {k} carries {names}, which is not what segment {k} and head {k} agree on")
+            if k > 0 and self.segments[k - 1].outputs != names:
+                raise ValueError(f"cut {k} carries {names}, segment {k} makes {self.segments[k - 1].outputs}")
+        self._check_precisions()
         return self
+
+    def _check_heads(self) -> None:
+        expected = len(self.segments) - 1 if self.labels is not None else 0
+        if len(self.heads) != expected:
+            raise ValueError(f"{len(self.segments)} segments need {expected} heads here, got {len(self.heads)}")
+        for k, head in enumerate(self.heads, 1):
+            names = {tensor.name for tensor in self.cuts[k].tensors}
+            if not set(head.inputs) <= names:
+                raise ValueError(f"head {k} takes {head.inputs}, cut {k} carries {tuple(sorted(names))}")
+
+    def _check_precisions(self) -> None:
+        """The same borders in every precision."""
+        borders = [(piece.inputs, piece.outputs) for piece in self.pieces()]
+        for name, variant in self.precisions.items():
+            if [(piece.inputs, piece.outputs) for piece in (*variant.segments, *variant.heads)] != borders:
+                raise ValueError(f"precision {name!r}: its pieces do not take and make what the others do")
 
     @property
     def exits(self) -> int:
@@ -125,12 +170,25 @@ class Manifest(_Strict):
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the content, in hex."""
-        return sha256_of(canonical_json(self.model_dump(mode="json")))
+        """SHA-256 of the content, in hex.
 
-    def pieces(self) -> tuple[Piece, ...]:
-        """Segments, then heads."""
-        return (*self.segments, *self.heads)
+        What has its default value is left out: a field that a later version adds changes no id.
+        """
+        return sha256_of(canonical_json(self.model_dump(mode="json", exclude_defaults=True)))
+
+    def axes_at(self, which: int = 0) -> dict[str, int]:
+        """How long the dynamic axes are at the first (0) or second (1) size that the network is proved at."""
+        return {name: sizes[which] for name, sizes in self.axes.items()}
+
+    def pieces(self, precision: str | None = None) -> tuple[Piece, ...]:
+        """Segments, then heads, as exported or in another precision."""
+        chosen = self if precision is None else self.precisions[precision]
+        return (*chosen.segments, *chosen.heads)
+
+    def files(self) -> tuple[File, ...]:
+        """Every file but the manifest and the certificate."""
+        pieces = [piece for name in (None, *self.precisions) for piece in self.pieces(name)]
+        return (*pieces, *(piece.weights for piece in pieces if piece.weights is not None))
 
 
 class Bundle:
@@ -163,7 +221,7 @@ def load(root: Path) -> Bundle:
         CertificateError: no certificate, one of another bundle, or one that did not pass.
     """
     manifest, certificate_sha256 = _read_manifest(root)
-    contents = {piece.file: _verified(root, piece.file, piece.sha256) for piece in manifest.pieces()}
+    contents = _contents(root, manifest)
     return Bundle(root, manifest, _read_certificate(root, manifest, certificate_sha256), contents)
 
 
@@ -174,7 +232,11 @@ def load_unproven(root: Path) -> Bundle:
         BundleError: as `load`.
     """
     manifest, _ = _read_manifest(root)
-    return Bundle(root, manifest, {}, {p.file: _verified(root, p.file, p.sha256) for p in manifest.pieces()})
+    return Bundle(root, manifest, {}, _contents(root, manifest))
+
+
+def _contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
+    return {item.file: _verified(root, item.file, item.sha256) for item in manifest.files()}
 
 
 def _read_manifest(root: Path) -> tuple[Manifest, str]:
@@ -257,7 +319,7 @@ def write_to(root: Path, manifest: Manifest, contents: dict[str, bytes], certifi
             for name, data in {
                 **contents,
                 CERTIFICATE: proof,
-                MANIFEST: sealed.model_dump_json(indent=1).encode(),
+                MANIFEST: sealed.model_dump_json(indent=1, exclude_defaults=True).encode(),
             }.items():
                 target = partial / name
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from cloud_runtime.models import Model, bundle_folders, known_codecs, load_model
 from split_core import wire
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.bundle import Manifest
+from split_core.bundle import FORMAT, Manifest
 from split_core.codecs import CODECS
 from split_core.codecs.base import Encoded
 from split_core.errors import BundleError, CodecError, ConfigError, WireError
@@ -111,6 +111,7 @@ def transformer(mask_batch: int | None) -> Model:
     names = ["hidden", "mask"]
     manifest = Manifest.model_validate(
         {
+            "format": FORMAT, "outputs": [{"name": "logits", "dtype": "float32", "shape": [None, 2]}],
             "name": "t", "version": "1", "labels": ["a", "b"], "heads": [{**piece, "inputs": ["hidden"], "outputs": ["e"]}],
             "cuts": [
                 {"index": k, "tensors": [{"name": "hidden", "dtype": "float32", "shape": [None, 5, 3]}, mask]} for k in (0, 1)
