@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from split_core.config import first_error
 from split_core.errors import BundleError, CertificateError
 from split_core.files import canonical_json, directory_written_atomically, sha256_of
-from split_core.preprocess import Preprocess
+from split_core.preprocess import AnyPreprocess, Preprocess
 from split_core.tensors import TensorSpec
 
 FORMAT = 2
@@ -113,6 +113,7 @@ class Manifest(_Strict):
         cuts: cuts 0..K-1.
         outputs: what segment K makes.
         axes: two sizes of each dynamic axis other than the batch that the network is proved at.
+        preprocess: how an image, or a text, becomes the network's input; null when that is not known.
         labels: names of the classes; null for a network that gives no class logits.
         precisions: the pieces once more, by name: "int8", for example.
         source: where the network came from: its file's name and hash.
@@ -122,7 +123,7 @@ class Manifest(_Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     labels: tuple[str, ...] | None = Field(default=None, min_length=2)
-    preprocess: Preprocess | None = None
+    preprocess: AnyPreprocess | None = None
     cuts: tuple[Cut, ...] = Field(min_length=1)
     segments: tuple[Piece, ...] = Field(min_length=1)
     heads: tuple[Piece, ...]
@@ -167,6 +168,11 @@ class Manifest(_Strict):
     def exits(self) -> int:
         """K: number of segments and of exits."""
         return len(self.segments)
+
+    @property
+    def image(self) -> Preprocess | None:
+        """How an image becomes the network's input, if it takes images."""
+        return self.preprocess if isinstance(self.preprocess, Preprocess) else None
 
     @cached_property
     def id(self) -> str:
