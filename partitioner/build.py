@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from partitioner.cut import Part, Parts, cut
 from partitioner.importers import IMPORTERS
 from partitioner.network import Network
+from partitioner.preprocess import Said
 from partitioner.verify import TOLERANCE, summary, verify
 from split_core import bundle
 from split_core.bundle import FORMAT, Bundle, Cut, Manifest, Piece, Spec
 from split_core.config import Section, first_error
 from split_core.errors import CertificateError, ConfigError, ModelError
 from split_core.files import sha256_of
-from split_core.preprocess import Preprocess
+from split_core.preprocess import AnyPreprocess, Preprocess
 from split_core.tensors import Array
 
 
@@ -28,7 +29,7 @@ def partition(
     name: str | None,
     version: str,
     labels: Sequence[str] | None,
-    preprocess: Preprocess | None,
+    preprocess: AnyPreprocess | None,
     seed: int,
     clock: Callable[[], float],
     samples: Sequence[Array] = (),
@@ -42,7 +43,7 @@ def partition(
         name: of the bundle; None for the model file's.
         version: of the bundle.
         labels: names of the classes; None for "0", "1", ...
-        preprocess: how an image becomes an input; None for networks that take no image.
+        preprocess: how an image, or a text, becomes an input; None when that is not known.
         seed: of the random inputs that the proof uses.
         clock: seconds since 1970.
         samples: real inputs to prove on too, see `partitioner.verify.verify`.
@@ -142,7 +143,7 @@ class NetworkFile(Section):
     name: str | None = None
     version: str | None = None
     labels: tuple[str, ...] | None = None
-    preprocess: Preprocess | None = None
+    preprocess: Said | None = None
 
 
 def manifest_of(
@@ -152,7 +153,7 @@ def manifest_of(
     name: str,
     version: str,
     labels: Sequence[str] | None,
-    preprocess: Preprocess | None,
+    preprocess: AnyPreprocess | None,
 ) -> Manifest:
     """The manifest of these parts.
 
@@ -195,13 +196,16 @@ def _classes(network: Network) -> int:
     return final[0]
 
 
-def _check_preprocess(network: Network, preprocess: Preprocess) -> None:
+def _check_preprocess(network: Network, preprocess: AnyPreprocess) -> None:
     inputs = [network.spec(name) for name in network.flow.inputs]
-    height, width, channels = preprocess.image_shape
-    made = ("float32", (channels, height, width))
-    if len(inputs) != 1 or (inputs[0].dtype, inputs[0].row_shape) != made:
+    if isinstance(preprocess, Preprocess):
+        made, row = f"float32 {preprocess.row_shape} images", (1, *preprocess.row_shape)
+        fits = len(inputs) == 1 and inputs[0].mismatch_of("float32", row) is None
+    else:
+        made, fits = "token ids", any(spec.dtype in ("int32", "int64") for spec in inputs)
+    if not fits:
         taken = ", ".join(f"{spec.name} {spec.dtype} {spec.row_shape}" for spec in inputs)
-        raise ConfigError(f"preprocess: makes float32 {made[1]} images, the network takes {taken}")
+        raise ConfigError(f"preprocess: makes {made}, the network takes {taken}")
 
 
 def _cut(network: Network, index: int, tensors: Sequence[str]) -> Cut:

@@ -18,6 +18,7 @@ from partitioner import build
 from partitioner.cuts import CutRow, list_cuts
 from partitioner.data import read_samples, take_from_text
 from partitioner.network import Network
+from partitioner.preprocess import settled
 from partitioner.verify import TOLERANCE, summary
 from split_core import bundle as bundles
 from split_core.bundle import Bundle, Manifest
@@ -58,7 +59,7 @@ def partition(
         name=name or said.name,
         version=version or said.version or "1",
         labels=_labels(labels) if labels else said.labels,
-        preprocess=said.preprocess,
+        preprocess=settled(said.preprocess, config.parent if config else Path()),
         seed=seed,
         clock=time.time,
         tolerance=tolerance,
