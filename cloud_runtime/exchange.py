@@ -141,8 +141,14 @@ class Exchange:
             if last:
                 self._verdict(request, outputs[0], now)
             elif not request.answered:
-                request.segment, request.tensors = batch.segment + 1, outputs
-                self._scheduler.add(request)
+                self._go_on(request, outputs)
+
+    def _go_on(self, request: Request, outputs: tuple[Array, ...]) -> None:
+        """Let a request wait for the segment after the one that made `outputs`."""
+        model = self._models[request.bundle_id]
+        request.segment, request.tensors = request.segment + 1, outputs
+        request.row_shapes = model.row_shapes(request.segment, (output.shape for output in outputs))
+        self._scheduler.add(request)
 
     def replies(self) -> list[Reply]:
         """All answers since the last call, in order."""
@@ -198,8 +204,9 @@ class Exchange:
         return None
 
     def _enter(self, peer: bytes, offload: wire.Offload, now: float) -> Refused | None:
+        model = self._models[offload.bundle_id]
         try:
-            rows = self._models[offload.bundle_id].rows_of(offload)
+            rows = model.rows_of(offload)
         except WireError as error:
             return Refused("malformed", str(error))
         if rows > self._max_rows:
@@ -213,6 +220,7 @@ class Exchange:
             now,
             now + offload.deadline_ms / 1e3,
             offload,
+            model.row_shapes(offload.cut + 1, (tensor.shape for tensor in offload.tensors)),
         )
         self._expire(now)
         decision = self._admission.decide(request, now)

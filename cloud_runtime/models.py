@@ -14,7 +14,7 @@ from split_core.bundle import MANIFEST, Bundle, Manifest
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.errors import BundleError, CodecError, ConfigError, MissingExtra, WireError
-from split_core.tensors import Array, TensorSpec
+from split_core.tensors import Array, TensorSpec, axis_sizes
 from split_core.wire import Offload
 
 REHEARSALS = 3  # the first run allocates; the fastest of three is what a request will see
@@ -31,19 +31,34 @@ class Model:
 
     def __init__(self, manifest: Manifest, sessions: Sequence[Sequence[Session]], codecs: Mapping[str, Codec]) -> None:
         self.id, self.name, self.exits = manifest.id, manifest.name, manifest.exits
-        self.classes = len(manifest.labels)
-        self._preprocess = manifest.preprocess
+        self._image = manifest.image
         self._cuts = tuple(tuple(tensor.spec for tensor in cut.tensors) for cut in manifest.cuts)
+        self._outputs = tuple(tensor.spec for tensor in manifest.outputs)
+        self._longest = {name: max(sizes) for name, sizes in manifest.axes.items()}
         self._sessions, self._codecs = sessions, codecs
         self._entries = (self._image_specs() or self._cuts[0], *self._cuts[1:])
 
     def _image_specs(self) -> tuple[TensorSpec, ...] | None:
         """What cut 0 carries on the wire: the canonical image, when there is one."""
-        return (TensorSpec("image", "uint8", self._preprocess.image_shape),) if self._preprocess else None
+        return (TensorSpec("image", "uint8", self._image.image_shape),) if self._image else None
 
     def joins(self, segment: int) -> bool:
         """May several requests run `segment` together?  Not when one of its inputs has no batch axis."""
         return all(spec.shape and spec.shape[0] is None for spec in self._cuts[segment - 1])
+
+    def row_shapes(self, segment: int, shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+        """What must be equal in requests that run `segment` together: the shapes of one row of its inputs.
+
+        Args:
+            segment: 1..K.
+            shapes: of the tensors that a request brings.
+
+        Returns:
+            Nothing where the bundle fixes these shapes.
+        """
+        if not any(isinstance(size, str) for spec in self._cuts[segment - 1] for size in spec.shape):
+            return ()
+        return tuple(shape[1:] for shape in shapes)
 
     def rows_of(self, offload: Offload) -> int:
         """How many samples a request carries; nothing is decoded for this.
@@ -61,13 +76,16 @@ class Model:
             wrong = spec.mismatch_of(tensor.dtype, tensor.shape)
             if wrong:
                 raise WireError(f"cut {offload.cut}: {wrong}")
+        sizes = axis_sizes(specs, [tensor.shape for tensor in offload.tensors])
+        if isinstance(sizes, str):
+            raise WireError(f"cut {offload.cut}: {sizes}")
         return self._common_rows(offload, specs)
 
     def _check_codec(self, offload: Offload) -> None:
         codec = self._codecs.get(offload.codec)
         if codec is None:
             raise WireError(f"no codec named {offload.codec[:40]!r} here; there are: {', '.join(self._codecs)}")
-        wanted = "input" if offload.cut == 0 and self._preprocess else "hidden"
+        wanted = "input" if offload.cut == 0 and self._image else "hidden"
         if codec.kind != wanted:
             raise WireError(f"cut {offload.cut} takes {wanted} codecs, {offload.codec!r} is one for {codec.kind}")
 
@@ -85,8 +103,8 @@ class Model:
         """
         codec = self._codecs[offload.codec]
         tensors = tuple(codec.decode(tensor) for tensor in offload.tensors)
-        if offload.cut == 0 and self._preprocess:
-            return (self._preprocess.tensor(tensors[0]),)
+        if offload.cut == 0 and self._image:
+            return (self._image.tensor(tensors[0]),)
         return tensors
 
     def run(self, segment: int, tensors: Sequence[Array], engine: int) -> list[Array]:
@@ -101,7 +119,8 @@ class Model:
         """Run every session on zeros and check what comes out.
 
         Returns:
-            Seconds that segments 1..K take for one row, the fastest of a few runs.
+            Seconds that segments 1..K take for one row, the fastest of a few runs; dynamic axes are as
+            long as they were when the bundle was proved.
 
         Raises:
             BundleError: a segment makes something else than the manifest says.
@@ -117,13 +136,13 @@ class Model:
     def _rehearse_codecs(self) -> None:
         """Decode something with each: the first picture costs 30 ms of imports, and nobody's deadline pays that."""
         for spec in {*self._entries[0], *(spec for specs in self._cuts for spec in specs)}:
-            zeros = np.zeros([size or 1 for size in spec.shape], spec.dtype)
+            zeros = np.zeros(spec.sized(self._longest), spec.dtype)
             for codec in self._codecs.values():
                 with suppress(CodecError):  # not every codec carries every tensor
                     codec.decode(codec.encode(zeros))
 
     def _rehearse_once(self, engine: int, clock: Callable[[], float]) -> list[float]:
-        tensors = [np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in self._cuts[0]]
+        tensors = [np.zeros(spec.sized(self._longest), spec.dtype) for spec in self._cuts[0]]
         seconds = []
         for segment in range(1, self.exits + 1):
             started_s = clock()
@@ -133,8 +152,7 @@ class Model:
         return seconds
 
     def _check_outputs(self, segment: int, outputs: Sequence[Array]) -> None:
-        final = (TensorSpec("logits", "float32", (None, self.classes)),)
-        specs = final if segment == self.exits else self._cuts[segment]
+        specs = self._outputs if segment == self.exits else self._cuts[segment]
         for spec, output in zip(specs, outputs, strict=False):
             wrong = spec.mismatch(output)
             if wrong:
@@ -171,10 +189,12 @@ def load_model(folder: Path, backend: Backend, *, threads: int, engines: int) ->
     """Verify and load one bundle.
 
     Raises:
-        BundleError: it is damaged or not certified.
+        BundleError: it is damaged or not certified, or gives no class logits.
         BackendError: the backend cannot load a segment.
     """
     loaded = bundle.load(folder)
+    if loaded.manifest.labels is None:
+        raise BundleError(f"{folder}: gives no class logits; a worker answers with those, so it serves classifiers")
     copies = [_sessions(loaded, backend, threads) for _ in range(1 if backend.shares_sessions else engines)]
     return Model(loaded.manifest, copies * (engines // len(copies)), known_codecs())
 

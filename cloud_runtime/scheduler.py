@@ -1,7 +1,8 @@
 """Which requests run next, together.  Pure: no clock, no threads; callers pass `now` in seconds.
 
 Requests wait in one queue per (bundle, next segment), so those that entered at different cuts run
-together from where they meet.  Nobody waits for a batch to fill: an idle engine takes what is there.
+together from where they meet; sequences of different lengths wait apart, for one tensor holds one length.
+Nobody waits for a batch to fill: an idle engine takes what is there.
 
 The rule of `next_batch`:
 
@@ -25,6 +26,8 @@ from cloud_runtime.estimates import Estimates
 from split_core.tensors import Array
 from split_core.wire import Offload
 
+Place = tuple[str, int, tuple[tuple[int, ...], ...]]  # bundle id, segment, row shapes
+
 
 @dataclass(eq=False, slots=True)
 class Request:
@@ -36,6 +39,7 @@ class Request:
         rows: samples that it carries.
         arrived_s, deadline_s: on this worker's clock.
         offload: as received, until it is decoded; then None.
+        row_shapes: of that segment's inputs where the bundle does not fix them: only equal ones run together.
         tensors: input of `segment`, once decoded.
         compute_s: spent on it so far, with decoding.
         answered: it has its verdict or refusal.
@@ -49,9 +53,15 @@ class Request:
     arrived_s: float
     deadline_s: float
     offload: Offload | None = None
+    row_shapes: tuple[tuple[int, ...], ...] = ()
     tensors: tuple[Array, ...] = ()
     compute_s: float = 0.0
     answered: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where it waits, and with whom it may run."""
+        return self.bundle_id, self.segment, self.row_shapes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +93,7 @@ class Scheduler:
         alone: frozenset[tuple[str, int]] = frozenset(),
     ) -> None:
         self._estimates, self._max_batch_rows, self._alone = estimates, max_batch_rows, alone
-        self._queues: dict[tuple[str, int], _Queue] = {}
+        self._queues: dict[Place, _Queue] = {}
         self._held = {bundle_id: [0] * count for bundle_id, count in exits.items()}
         self._held_rows = 0
         self._earliest_s = float("inf")  # no waiting request has an earlier deadline
@@ -92,10 +102,9 @@ class Scheduler:
 
     def add(self, request: Request) -> None:
         """Let a request wait for its next segment."""
-        key = (request.bundle_id, request.segment)
-        queue = self._queues.get(key)
+        queue = self._queues.get(request.place)
         if queue is None:
-            queue = self._queues[key] = _Queue()
+            queue = self._queues[request.place] = _Queue()
         queue.add(request)
         self._earliest_s = min(self._earliest_s, request.deadline_s)
         self._held[request.bundle_id][request.segment - 1] += request.rows
@@ -107,16 +116,16 @@ class Scheduler:
         """What an idle engine should run, or None when nothing waits; its rows stay held until `finished`."""
         if not self._queues:
             return None
-        key, first = self._choose(now)
-        bundle_id, segment = key
-        limit = 1 if key in self._alone else self._max_batch_rows
-        queue = self._queues[key]
+        place, first = self._choose(now)
+        bundle_id, segment, _ = place
+        limit = 1 if (bundle_id, segment) in self._alone else self._max_batch_rows
+        queue = self._queues[place]
         before = queue.rows
         taken = queue.take(limit, self._max_batch_rows, first)
         for request in taken:
             self._left(request)
         if not queue.rows:
-            del self._queues[key]
+            del self._queues[place]
         return Batch(bundle_id, segment, tuple(taken), before - queue.rows)
 
     def finished(self, batch: Batch) -> None:
@@ -136,13 +145,12 @@ class Scheduler:
 
     def remove(self, request: Request) -> None:
         """Take out one request that waits."""
-        key = (request.bundle_id, request.segment)
-        self._queues[key].remove(request)
+        self._queues[request.place].remove(request)
         self._left(request)
         self._held[request.bundle_id][request.segment - 1] -= request.rows
         self._held_rows -= request.rows
-        if not self._queues[key].rows:
-            del self._queues[key]
+        if not self._queues[request.place].rows:
+            del self._queues[request.place]
 
     def newest_of(self, peer: bytes) -> Request:
         """The request of this camera that came last; it must have one."""
@@ -167,22 +175,26 @@ class Scheduler:
         else:
             del self.rows_of[request.peer]
 
-    def _choose(self, now: float) -> tuple[tuple[str, int], Request | None]:
+    def _choose(self, now: float) -> tuple[Place, Request | None]:
         """The queue to serve, and who must be in the batch when a deadline decided."""
         if len(self._queues) == 1:
             return next(iter(self._queues)), None
-        soonest = min(self._queues, key=lambda key: self._estimates.to_finish_s(*key))
-        first_s = self._estimates.batch_s(*soonest, min(self._queues[soonest].rows, self._max_batch_rows))
-        at_stake: list[tuple[float, tuple[str, int], Request]] = []
-        for key, queue in self._queues.items():
+        soonest = min(self._queues, key=self._rank)
+        first_s = self._estimates.batch_s(*soonest[:2], min(self._queues[soonest].rows, self._max_batch_rows))
+        at_stake: list[tuple[float, Place, Request]] = []
+        for place, queue in self._queues.items():
             urgent = min(queue, key=lambda request: request.deadline_s)
-            slack_s = urgent.deadline_s - now - self._estimates.to_finish_s(*key)
+            slack_s = urgent.deadline_s - now - self._estimates.to_finish_s(*place[:2])
             if 0.0 <= slack_s < first_s:
-                at_stake.append((slack_s, key, urgent))
+                at_stake.append((slack_s, place, urgent))
         if not at_stake:
             return soonest, None
-        _, key, urgent = min(at_stake, key=lambda entry: entry[0])
-        return key, urgent
+        _, place, urgent = min(at_stake, key=lambda entry: entry[0])
+        return place, urgent
+
+    def _rank(self, place: Place) -> tuple[float, float]:
+        """The less time to the final exit, the sooner; then, between lengths, the earlier arrival."""
+        return self._estimates.to_finish_s(*place[:2]), next(iter(self._queues[place])).arrived_s
 
 
 class _Queue:

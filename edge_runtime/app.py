@@ -88,26 +88,27 @@ class EdgeApp:
         log.info("ready", camera=config.camera, **shown)
 
     def _make_loop(self, config: EdgeConfig, loaded: Artefacts) -> EdgeLoop:
+        prefix = loaded.prefix()
         return EdgeLoop(
             self.feed.slot,
-            prefix=loaded.prefix(),
+            prefix=prefix,
             reader=loaded.policy_file.reader(),
             policy=self._policy,
             costs=loaded.costs(),
             objective=loaded.objective,
-            offloader=self._make_offloader(config, loaded),
-            labels=loaded.bundle.manifest.labels,
+            offloader=self._make_offloader(config, loaded, classes=len(prefix.labels)),
+            labels=prefix.labels,
             ship_input=loaded.ship_input,
             timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
             clock=time.monotonic,
             on_outcome=self._listeners(config, loaded.ids),
         )
 
-    def _make_offloader(self, config: EdgeConfig, loaded: Artefacts) -> Offloader:
+    def _make_offloader(self, config: EdgeConfig, loaded: Artefacts, *, classes: int) -> Offloader:
         return Offloader(
             self.channel,
             loaded.hello(),
-            classes=len(loaded.bundle.manifest.labels),
+            classes=classes,
             exits=loaded.bundle.manifest.exits,
             ledger=Ledger(config.link.in_flight),
             breaker=self._breaker,

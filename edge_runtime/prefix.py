@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
 from split_core.errors import BundleError
+from split_core.preprocess import Preprocess
 from split_core.profiles import HwProfile
 from split_core.tensors import Array
+from split_core.tokeniser import Tokeniser
 
 
 class Pace:
@@ -67,6 +69,10 @@ class Prefix:
         threads: per session.
         pace: None runs at full speed.
         clock: seconds, for measuring steps.
+
+    Raises:
+        BundleError: the network takes no images, or names no classes.
+        BackendError: the backend cannot load a piece.
     """
 
     def __init__(
@@ -79,10 +85,8 @@ class Prefix:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         manifest = bundle.manifest
-        if manifest.preprocess is None:
-            raise BundleError(f"{bundle.root}: says nothing about preprocessing; partition it again with --config")
         self.exits = manifest.exits
-        self.preprocess = manifest.preprocess
+        self.preprocess, self.labels = _image_and_labels(bundle)
         self.pace, self.clock = pace, clock
         self.segments = [backend.load(bundle.content(piece), threads=threads) for piece in manifest.segments]
         self.heads = [backend.load(bundle.content(piece), threads=threads) for piece in manifest.heads]
@@ -97,6 +101,18 @@ class Prefix:
             DataError: the pixels are no image.
         """
         return Run(self, self.preprocess.canonical(pixels))
+
+
+def _image_and_labels(bundle: Bundle) -> tuple[Preprocess, tuple[str, ...]]:
+    """What a camera cannot do without."""
+    manifest = bundle.manifest
+    if manifest.labels is None:
+        raise BundleError(f"{bundle.root}: gives no class logits; a camera runs networks that name classes")
+    if isinstance(manifest.preprocess, Tokeniser):
+        raise BundleError(f"{bundle.root}: takes text ({manifest.preprocess.tokeniser}); a camera has images only")
+    if manifest.image is None:
+        raise BundleError(f"{bundle.root}: says nothing about preprocessing; partition it again with --config")
+    return manifest.image, manifest.labels
 
 
 class Run:

@@ -60,11 +60,18 @@ def read_samples(path: Path, manifest: Manifest, take: slice) -> Samples:
     Raises:
         DataError: not there, damaged, or not samples of this network.
     """
+    names = _class_names(manifest)
     if len(manifest.cuts[0].tensors) != 1:
         raise DataError(f"the network takes {len(manifest.cuts[0].tensors)} inputs; samples can feed one only")
     if path.is_dir():
-        return _from_folder(path, manifest, take)
-    return _from_npz(path, manifest, take)
+        return _from_folder(path, manifest.image, names, take)
+    return _from_npz(path, manifest, names, take)
+
+
+def _class_names(manifest: Manifest) -> tuple[str, ...]:
+    if manifest.labels is None:
+        raise DataError(f"{manifest.name}: gives no class logits; labelled samples say nothing about such a network")
+    return manifest.labels
 
 
 def take_from_text(text: str) -> slice:
@@ -84,16 +91,17 @@ def take_from_text(text: str) -> slice:
     return taken
 
 
-def _from_npz(path: Path, manifest: Manifest, take: slice) -> Samples:
-    key = "images" if manifest.preprocess is not None else "inputs"
+def _from_npz(path: Path, manifest: Manifest, names: tuple[str, ...], take: slice) -> Samples:
+    image = manifest.image
+    key = "images" if image is not None else "inputs"
     arrays = _arrays(path, (key, "labels"))
-    items, labels = arrays[key], _checked_labels(path, arrays["labels"], manifest)
+    items, labels = arrays[key], _checked_labels(path, arrays["labels"], len(names))
     if len(items.shape) == 0 or len(items) != len(labels):
         raise DataError(f"{path}: {key} has shape {items.shape}, labels {labels.shape}; expected as many of both")
     chosen = _taken(path, len(labels), take)
     items, labels = items[chosen], labels[chosen]
-    if manifest.preprocess is not None:
-        return Samples(_canonical(path, items, manifest.preprocess), labels, manifest.preprocess)
+    if image is not None:
+        return Samples(_canonical(path, items, image), labels, image)
     return Samples(_fitting(path, items, manifest.cuts[0].tensors[0].spec), labels, None)
 
 
@@ -116,8 +124,7 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
         raise DataError(f"{path}: not a readable .npz; expected one with the arrays {' and '.join(keys)}") from error
 
 
-def _checked_labels(path: Path, labels: Array, manifest: Manifest) -> NDArray[np.int64]:
-    classes = len(manifest.labels)
+def _checked_labels(path: Path, labels: Array, classes: int) -> NDArray[np.int64]:
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or not len(labels):
         raise DataError(f"{path}: labels must be (N,) integers with N > 0, got {labels.dtype} {labels.shape}")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
@@ -151,14 +158,13 @@ def _fitting(path: Path, items: Array, spec: TensorSpec) -> Array:
     return items
 
 
-def _from_folder(path: Path, manifest: Manifest, take: slice) -> Samples:
-    preprocess = manifest.preprocess
+def _from_folder(path: Path, preprocess: Preprocess | None, names: tuple[str, ...], take: slice) -> Samples:
     if preprocess is None:
         raise DataError(f"{path}: a folder of images, but the network takes no images; give an .npz with inputs")
     # Mixed, so that any range holds every class; by name, so that it is the same range everywhere.
-    files = sorted(_image_files(path, manifest.labels), key=lambda file: _mixed(path, file))
+    files = sorted(_image_files(path, names), key=lambda file: _mixed(path, file))
     chosen = files[_taken(path, len(files), take)]
-    labels = np.array([manifest.labels.index(file.parent.name) for file in chosen], np.int64)
+    labels = np.array([names.index(file.parent.name) for file in chosen], np.int64)
     return Samples(np.stack([preprocess.canonical(read_image(str(file))) for file in chosen]), labels, preprocess)
 
 
