@@ -4,4 +4,10 @@ from __future__ import annotations
 
 from split_core.registry import Registry
 
-BACKENDS = Registry("backend", {"onnxruntime": "split_core.backends.onnxruntime:OnnxRuntimeBackend"})
+BACKENDS = Registry(
+    "backend",
+    {
+        "onnxruntime": "split_core.backends.onnxruntime:OnnxRuntimeBackend",
+        "tensorrt": "split_core.backends.tensorrt:TensorRtBackend tensorrt",
+    },
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from split_core.tensors import Array
@@ -40,12 +41,13 @@ class Backend(Protocol):
     version: str
     shares_sessions: bool
 
-    def load(self, model: bytes, *, threads: int) -> Session:
+    def load(self, model: bytes, *, threads: int, folder: Path | None = None) -> Session:
         """A session for the ONNX bytes of one piece.
 
         Args:
             model: a serialised ONNX model.
             threads: intra-op threads; at least 1.
+            folder: where the weights are that the model keeps in files of their own; None when it has none.
 
         Raises:
             BackendError: the engine cannot load it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
@@ -51,7 +52,7 @@ class OnnxRuntimeBackend:
         self._optimisation = optimisation
         self._providers = list(providers)
 
-    def load(self, model: bytes, *, threads: int) -> Session:
+    def load(self, model: bytes, *, threads: int, folder: Path | None = None) -> Session:
         """See `Backend.load`."""
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = OPTIMISATION[self._optimisation]
@@ -60,6 +61,8 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 3
         # A spinning pool takes the whole box from whoever shares its cores (camera, radio, worker).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if folder is not None:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
             return OrtSession(onnxruntime.InferenceSession(model, options, self._providers))
         except ORT_ERRORS as error:
