@@ -35,7 +35,6 @@ COMMON: dict[str, Any] = {
     "do_normalize": True,
     "image_mean": HALF,
     "image_std": HALF,
-    "do_flip_channel_order": False,
 }
 _CROPPED = {**BICUBIC, "size": SHORTEST_224, "do_center_crop": True}
 _MOBILENET = {"size": {"shortest_edge": 256}, "do_center_crop": True}
@@ -55,7 +54,6 @@ PROCESSORS: dict[str, dict[str, Any]] = {
     "MobileViT": {
         **_CROPPED,
         "crop_size": {"height": 256, "width": 256},
-        "do_normalize": False,
         "do_flip_channel_order": True,
     },
     "Pvt": {**BICUBIC, **IMAGENET},
@@ -113,7 +111,7 @@ def preprocess_from_huggingface(document: Any) -> Preprocess:
         raise ConfigError(f"{unread[0]}: has no counterpart here, got {str(said[unread[0]])[:80]!r}; {SAY_IT}")
     if said.get("data_format") not in (None, "channels_first"):
         raise ConfigError(f"data_format: expected 'channels_first', got {str(said['data_format'])[:40]!r}; {SAY_IT}")
-    return parsed(_geometry(said, processor) | _numbers(said), Preprocess, "preprocessor")
+    return parsed(_geometry(said, processor) | _numbers(said, processor), Preprocess, "preprocessor")
 
 
 def _processor(document: Mapping[str, Any]) -> str:
@@ -133,7 +131,7 @@ def _geometry(said: Mapping[str, Any], processor: str) -> dict[str, Any]:
     filters = said["resample"]
     if type(filters) is not int or filters not in FILTERS:
         raise ConfigError(f"resample: expected one of {', '.join(map(str, FILTERS))} (Pillow's), got {filters!r}")
-    found = _resized(said, processor) if said["do_resize"] else {"resize": "none"}
+    found: dict[str, Any] = _resized(said, processor) if said["do_resize"] else {"resize": "none"}
     if said["do_center_crop"]:
         if "height" in found:
             raise ConfigError(f"do_center_crop: {processor} crops while it resizes, a second crop has no counterpart")
@@ -183,13 +181,12 @@ def _positive(key: str, value: Any) -> float:
     return float(value)
 
 
-def _numbers(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Pixels to floats.  Channels are flipped last there, so mean and std are flipped with them."""
-    flipped = bool(said["do_flip_channel_order"])
-    numbers: dict[str, Any] = {"colour": "bgr" if flipped else "rgb"}
+def _numbers(said: Mapping[str, Any], processor: str) -> dict[str, Any]:
+    """Pixels to floats."""
+    numbers: dict[str, Any] = {"colour": "bgr" if said.get("do_flip_channel_order") else "rgb"}
     numbers["scale"] = _positive("rescale_factor", said["rescale_factor"]) if said["do_rescale"] else 1.0
-    if said["do_normalize"]:
+    # MobileViT's processor has the key and does not look at it.
+    if said["do_normalize"] and processor != "MobileViT":
         for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
-            values = said[theirs] if isinstance(said[theirs], list | tuple) else [said[theirs]]
-            numbers[ours] = tuple(reversed(values)) if flipped else tuple(values)
+            numbers[ours] = said[theirs] if isinstance(said[theirs], list | tuple) else (said[theirs],)
     return numbers

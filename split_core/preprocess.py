@@ -180,10 +180,12 @@ class Preprocess(BaseModel):
         """The middle of a strip so long that its ends would be enlarged only to be cut off."""
         height, width, _ = pixels.shape
         short = min(height, width)
-        most_high, most_wide = (
-            MAX_OVERHANG * max(side, resized_short) * short // resized_short for side in (self.height, self.width)
+        # Whole squares at each end: they are whole pixels when enlarged, so the rest stays where it was.
+        above, left = (
+            max(0, have - MAX_OVERHANG * max(wanted, resized_short) * short // resized_short) // 2 // short * short
+            for have, wanted in ((height, self.height), (width, self.width))
         )
-        return _middle(pixels, min(height, most_high), min(width, most_wide))
+        return pixels[above : height - above, left : width - left]
 
     def _framed(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Cut off or filled to the canonical size."""
