@@ -11,15 +11,32 @@ import pytest
 from split_core import bundle
 from split_core.backends import BACKENDS
 from split_core.backends.base import Backend, Session
+from split_core.backends.tensorrt import TensorRtBackend
 from split_core.bundle import Bundle
-from split_core.errors import BackendError
+from split_core.errors import BackendError, MissingExtra
 from split_core.tensors import Array
+from tests.split_core.backends.fake_cuda import FakeCuda
+from tests.split_core.backends.fake_tensorrt import GENERATIONS
 from tests.tiny import PREPROCESS, tiny_samples
 
+# Those that need what most machines lack; there the same tests run on stand-ins for the libraries.
+ON_GPU = {"tensorrt"}
+STAND_INS = [f"tensorrt {generation}, stand-in" for generation in GENERATIONS]
 
-@pytest.fixture(params=list(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> Backend:
-    loaded: Backend = BACKENDS.load(request.param)()
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.gpu if name in ON_GPU else ()) for name in BACKENDS] + STAND_INS
+)
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    if request.param in STAND_INS:
+        trt = GENERATIONS[request.param.split()[1].rstrip(",")](FakeCuda())
+        return TensorRtBackend(cache=tmp_path_factory.mktemp("engines"), trt=trt, cuda=trt.cuda)
+    try:
+        loaded: Backend = BACKENDS.load(request.param)()
+    except (MissingExtra, BackendError) as error:
+        if request.param not in ON_GPU:
+            raise
+        pytest.skip(str(error))
     return loaded
 
 
