@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -76,14 +76,21 @@ def first_error(error: ValidationError, model: type[BaseModel] | None = None) ->
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the section at `location`; empty when it cannot be told."""
+    models = [model]
     for part in location:
-        field = model.model_fields.get(str(part))
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not sections:
+        fields = [section.model_fields.get(str(part)) for section in models]
+        found = [section for field in fields if field for section in _sections_in(field.annotation)]
+        if not found and len(models) == 1:
             return []
-        model = sections[0]
-    return list(model.model_fields)
+        models = found or models  # of several sections, the tag of one follows: its keys are among theirs
+    return [name for section in models for name in section.model_fields]
+
+
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation names, also inside unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in _sections_in(inner)]
 
 
 def _override(document: dict[str, Any], item: str) -> None:

@@ -97,7 +97,7 @@ class Preprocess(BaseModel):
         colour = info.data.get("colour")
         channels = 1 if colour == "gray" else 3
         if colour is not None and len(value) not in (1, channels):
-            raise ValueError(f"expected 1 or {channels} numbers for colour {colour!r}")
+            raise ValueError(f"expected {'1 number' if channels == 1 else '1 or 3 numbers'} for colour {colour!r}")
         if not all(math.isfinite(number) for number in value):
             raise ValueError("expected finite numbers")
         if info.field_name == "std" and not all(number > 0.0 for number in value):
