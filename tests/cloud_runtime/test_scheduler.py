@@ -20,9 +20,17 @@ def scheduler(max_batch_rows: int = 4, alone: frozenset[tuple[str, int]] = froze
 
 
 def request(
-    segment: int = 1, peer: bytes = b"door", *, rows: int = 1, deadline_s: float = 100.0, bundle: str = BUNDLE
+    segment: int = 1,
+    peer: bytes = b"door",
+    *,
+    rows: int = 1,
+    deadline_s: float = 100.0,
+    bundle: str = BUNDLE,
+    length: int | None = None,
+    arrived_s: float = 0.0,
 ) -> Request:
-    return Request(peer, next(numbers), bundle, segment, rows, 0.0, deadline_s)
+    shapes = () if length is None else ((length, 8), (length,))
+    return Request(peer, next(numbers), bundle, segment, rows, arrived_s, deadline_s, row_shapes=shapes)
 
 
 def filled(desk: Scheduler, *requests: Request) -> list[Request]:
@@ -54,6 +62,26 @@ def test_other_bundles_never_share_a_batch() -> None:
     desk = scheduler()
     filled(desk, request(1), request(1, bundle="other"))
     assert {batch_of(desk).bundle_id, batch_of(desk).bundle_id} == {BUNDLE, "other"}
+
+
+def test_sequences_of_different_lengths_never_share_a_batch() -> None:
+    desk = scheduler()
+    [a, b, c, d] = filled(desk, *(request(2, length=length) for length in (5, 7, 5, 7)))
+    assert [batch_of(desk).requests, batch_of(desk).requests] == [(a, c), (b, d)]
+
+
+def test_between_lengths_the_one_that_waits_longest_goes_first() -> None:
+    desk = scheduler(max_batch_rows=1)
+    often = [request(2, length=5, arrived_s=at) for at in (1.0, 3.0, 4.0)]
+    seldom = request(2, length=7, arrived_s=2.0)
+    filled(desk, *often, seldom)
+    assert [batch_of(desk).requests[0] for _ in range(4)] == [often[0], seldom, *often[1:]]
+
+
+def test_a_length_that_is_urgent_goes_before_the_others() -> None:
+    desk = scheduler()
+    [_, urgent] = filled(desk, request(2, length=5), request(2, length=7, deadline_s=3 * SEGMENT_S + 0.001))
+    assert batch_of(desk).requests == (urgent,)
 
 
 def test_the_deepest_goes_first() -> None:
@@ -151,7 +179,12 @@ def test_running_rows_count_as_work_until_they_are_back() -> None:
 
 moves = st.one_of(
     st.tuples(
-        st.just("add"), st.integers(1, EXITS), st.sampled_from([b"a", b"b", b"c"]), st.integers(1, 4), st.floats(0, 5)
+        st.just("add"),
+        st.integers(1, EXITS),
+        st.sampled_from([b"a", b"b", b"c"]),
+        st.integers(1, 4),
+        st.floats(0, 5),
+        st.sampled_from([None, 5, 7]),
     ),
     st.tuples(st.just("take")),
     st.tuples(st.just("expire"), st.floats(0, 5)),
@@ -164,8 +197,8 @@ def test_rows_are_never_lost_invented_or_too_many(schedule: list[tuple[object, .
     inside: set[Request] = set()
     for what, *values in schedule:
         if what == "add":
-            segment, peer, rows, deadline_s = values
-            item = request(segment, peer, rows=rows, deadline_s=deadline_s)  # type: ignore[arg-type]
+            segment, peer, rows, deadline_s, length = values
+            item = request(segment, peer, rows=rows, deadline_s=deadline_s, length=length)  # type: ignore[arg-type]
             desk.add(item)
             inside.add(item)
         elif what == "take":
@@ -174,6 +207,7 @@ def test_rows_are_never_lost_invented_or_too_many(schedule: list[tuple[object, .
             if batch is not None:
                 assert batch.rows == sum(item.rows for item in batch.requests) <= max_rows
                 assert {(r.bundle_id, r.segment) for r in batch.requests} == {(batch.bundle_id, batch.segment)}
+                assert len({r.row_shapes for r in batch.requests}) == 1
                 inside -= set(batch.requests)
                 desk.finished(batch)
         else:
