@@ -14,6 +14,8 @@ from edge_runtime.config import EdgeConfig
 from partitioner.build import NetworkFile
 from split_core import config, profiles
 from split_core.cli import COMMANDS
+from split_core.preprocess import Preprocess
+from split_core.tokeniser import Tokeniser
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "hw_profiles" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,6 +25,7 @@ EXAMPLES = {
     "configs/demo/edge.yaml": EdgeConfig,
     "configs/demo/cloud.yaml": CloudConfig,
     "configs/demo/network.yaml": NetworkFile,
+    "configs/network.yaml": NetworkFile,
 }
 
 
@@ -53,6 +56,13 @@ def test_the_page_on_policies_names_every_policy_and_exactly_its_parameters():
     rows = re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", (ROOT / "docs" / "policy.md").read_text())
     told = {name: re.findall(r"`(\w+)`", parameters) for name, parameters in rows}
     assert told == {name: parameter_names(name) for name in POLICIES}
+
+
+def test_the_page_on_preprocessing_has_a_row_for_every_key():
+    page = (ROOT / "docs" / "preprocess.md").read_text()
+    rows = re.findall(r"(?m)^\| (`\w+`(?:, `\w+`)*) \|", page)
+    told = [key for row in rows for key in re.findall(r"`(\w+)`", row)]
+    assert sorted(told) == sorted([*Preprocess.model_fields, *Tokeniser.model_fields])
 
 
 def test_every_shipped_profile_can_be_read():

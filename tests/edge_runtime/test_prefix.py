@@ -9,7 +9,9 @@ import pytest
 from edge_runtime.prefix import Pace, Prefix
 from split_core import bundle as bundles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.errors import DataError
+from split_core.bundle import Bundle
+from split_core.errors import BundleError, DataError
+from split_core.tokeniser import Tokeniser
 from tests.edge_runtime.world import profile
 from tests.tiny import PREPROCESS, tiny_samples
 
@@ -69,3 +71,18 @@ def test_a_camera_picture_is_resized_and_turned_gray(bundle):
     run = Prefix(bundle, OnnxRuntimeBackend()).start(np.full((48, 64, 3), 200, np.uint8))
     assert run.image.shape == (8, 8, 1)
     assert (run.image == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"labels": None, "heads": ()}, "gives no class logits"),
+        ({"preprocess": Tokeniser(tokeniser="org/name")}, "takes text \\(org/name\\)"),
+        ({"preprocess": None}, "says nothing about preprocessing"),
+    ],
+)
+def test_a_network_that_is_not_for_cameras_is_refused_in_one_line(bundle, changed, words):
+    other = Bundle(bundle.root, bundle.manifest.model_copy(update=changed), bundle.certificate, {})
+    with pytest.raises(BundleError, match=words) as caught:
+        Prefix(other, OnnxRuntimeBackend())
+    assert "\n" not in str(caught.value)

@@ -16,6 +16,7 @@ from partitioner.data import read_samples, take_from_text
 from split_core import bundle
 from split_core.bundle import Manifest
 from split_core.errors import ConfigError, DataError
+from split_core.tokeniser import Tokeniser
 from tests.tiny import LABELS, PREPROCESS, tiny_samples
 
 ALL = slice(0, None)
@@ -92,8 +93,16 @@ def test_a_folder_gives_every_class_in_a_mixed_but_fixed_order(folder: Path, man
     assert all(by_content[i.tobytes()] == label for i, label in zip(samples.items, samples.labels, strict=True))
 
 
-def test_a_network_without_images_takes_inputs_as_they_are(npz: Callable[..., Path], manifest: Manifest) -> None:
-    plain = manifest.model_copy(update={"preprocess": None})
+def test_a_network_without_class_logits_takes_no_labelled_samples(npz: Callable[..., Path], manifest: Manifest) -> None:
+    with pytest.raises(DataError, match="tiny: gives no class logits"):
+        read_samples(npz(), manifest.model_copy(update={"labels": None, "heads": ()}), ALL)
+
+
+@pytest.mark.parametrize("preprocess", [None, Tokeniser(tokeniser="org/name")])
+def test_a_network_without_images_takes_inputs_as_they_are(
+    npz: Callable[..., Path], manifest: Manifest, preprocess: Tokeniser | None
+) -> None:
+    plain = manifest.model_copy(update={"preprocess": preprocess})
     arrays = PREPROCESS.tensor(tiny_samples(20)[0])
     samples = read_samples(npz(inputs=arrays), plain, slice(0, 4))
     np.testing.assert_array_equal(samples.inputs(ALL)[0], arrays[:4])
