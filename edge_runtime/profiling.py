@@ -62,6 +62,8 @@ def profile(
     return HwProfile(
         name=name,
         bundle_id=bundle.id,
+        network=bundle.manifest.source.get("sha256", ""),
+        cuts=tuple(tuple(tensor.name for tensor in cut.tensors) for cut in bundle.manifest.cuts[1:]),
         device=_device(backend, threads),
         segments=tuple(steps.timing("segment", k) for k in k_range),
         heads=tuple(steps.timing("head", k) for k in k_range),

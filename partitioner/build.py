@@ -1,103 +1,138 @@
-"""From a model file to a bundle: import, cut, verify, write."""
+"""From a network to a bundle: choose cuts, give each an exit, cut, prove, write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from partitioner.cut import Part, Parts, cut
-from partitioner.importers import IMPORTERS
+from partitioner.attach import cuts_of_exits, with_exits
+from partitioner.choose import choose, named, successive
+from partitioner.cut import cut
+from partitioner.cuts import WIDTH, check_cut, find_cuts
+from partitioner.listing import CutRow, list_cuts
+from partitioner.manifest import Identity, manifest_of, parts_of
+from partitioner.measured import progress_by_time
 from partitioner.network import Network
-from partitioner.preprocess import Said
-from partitioner.verify import TOLERANCE, summary, verify
+from partitioner.verify import Trial, summary, verify
 from split_core import bundle
-from split_core.bundle import FORMAT, Bundle, Cut, Manifest, Piece, Spec
-from split_core.config import Section, first_error
 from split_core.errors import CertificateError, ConfigError, ModelError
-from split_core.files import sha256_of
-from split_core.preprocess import AnyPreprocess, Preprocess
-from split_core.tensors import Array
+from split_core.profiles import HwProfile
+
+AUTO = 5  # cuts, where nobody says: more segments cost latency, 5 add about 5 %
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which cuts are wanted.
+
+    Attributes:
+        cuts: a number, names with commas between, "all", or None for the network's own, else `AUTO`.
+        width: most tensors that may cross.
+        head: name of the head to attach where an exit is missing; None for one that suits.
+        profile: of a bundle of this network: then cuts are spread by its times instead of by compute.
+    """
+
+    cuts: str | None = None
+    width: int = WIDTH
+    head: str | None = None
+    profile: HwProfile | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network that is ready to be cut, and all its cuts for whoever wants to see them."""
+
+    network: Network
+    rows: list[CutRow]
+
+    @property
+    def blocks(self) -> dict[tuple[str, ...], str]:
+        """What people call the cuts, by tensors."""
+        return {row.tensors: row.block for row in self.rows}
+
+
+def planned(network: Network, wish: Wish) -> Plan:
+    """Choose cuts and give each an exit.
+
+    Raises:
+        ModelError: no cut of this width, or none as asked.
+        ConfigError: `wish.cuts` cannot be read.
+    """
+    rows = list_cuts(network, wish.width)
+    chosen = _chosen(network, rows, wish)
+    for tensors in chosen:
+        check_cut(network, tensors)
+    return Plan(with_exits(replace(network, cuts=chosen), wish.head), rows)
+
+
+def _chosen(network: Network, rows: list[CutRow], wish: Wish) -> tuple[tuple[str, ...], ...]:
+    if wish.cuts is None and network.cuts:
+        return network.cuts
+    own = cuts_of_exits(network, find_cuts(network, wish.width)) if wish.cuts is None and network.offered else []
+    if own:
+        return tuple(point.tensors for point in own)
+    if not rows:
+        raise ModelError(f"no place where at most {wish.width} tensors cross; try --width {wish.width + 1}")
+    return tuple(row.tensors for row in _rows_chosen(network, rows, wish))
+
+
+def _rows_chosen(network: Network, rows: list[CutRow], wish: Wish) -> list[CutRow]:
+    following = successive(network, rows)
+    if wish.cuts == "all":
+        return following
+    if wish.cuts is None:
+        return choose(following, min(AUTO, len(following)), _progress(network, following, wish.profile))
+    if not wish.cuts.isdigit():
+        return named(network, rows, [name.strip() for name in wish.cuts.split(",")])
+    if wish.cuts.strip("0") == "":
+        raise ConfigError(f"--cuts {wish.cuts}: expected at least 1; a network that is not cut needs no bundle")
+    return choose(following, int(wish.cuts), _progress(network, following, wish.profile))
+
+
+def _progress(network: Network, rows: list[CutRow], profile: HwProfile | None) -> list[float]:
+    return [row.compute_before for row in rows] if profile is None else progress_by_time(network, rows, profile)
 
 
 def partition(
-    model_path: Path,
-    out: Path,
-    *,
-    name: str | None,
-    version: str,
-    labels: Sequence[str] | None,
-    preprocess: AnyPreprocess | None,
-    seed: int,
-    clock: Callable[[], float],
-    samples: Sequence[Array] = (),
-    tolerance: float = TOLERANCE,
+    network: Network, out: Path, *, identity: Identity, wish: Wish, trial: Trial, clock: Callable[[], float]
 ) -> Path:
-    """Cut a network at its named hidden states, prove the pieces, write `<out>/<name>/<version>/`.
+    """Cut a network, prove the pieces, write `<out>/<name>/<version>/`.
 
     Args:
-        model_path: the network; its suffix chooses the importer.
+        network: imported.
         out: the folder of bundles.
-        name: of the bundle; None for the model file's.
-        version: of the bundle.
-        labels: names of the classes; None for "0", "1", ...
-        preprocess: how an image, or a text, becomes an input; None when that is not known.
-        seed: of the random inputs that the proof uses.
+        identity: what the manifest says beside the graph.
+        wish: which cuts.
+        trial: on what to prove.
         clock: seconds since 1970.
-        samples: real inputs to prove on too, see `partitioner.verify.verify`.
-        tolerance: see `partitioner.verify.verify`.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        ModelError: the model cannot be read or cut.
+        ModelError: the network cannot be cut as asked.
         ConfigError: labels, name or preprocessing do not fit the network.
         CertificateError: the pieces are not the whole; nothing is written.
         BundleError: the disk refuses; nothing is written.
     """
-    network = read_network(model_path)
-    parts = cut(network, network.cuts)
-    manifest = manifest_of(
-        network, parts, name=name or model_path.stem, version=version, labels=labels, preprocess=preprocess
-    )
-    certificate = verify(network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance)
-    _require(certificate, model_path)
+    plan = planned(network, wish)
+    parts = cut(plan.network)
+    manifest = manifest_of(plan.network, parts, identity, plan.blocks)
+    certificate = verify(plan.network, manifest, parts, trial, clock)
+    _require(certificate, identity.name)
     return bundle.write(out, manifest, parts.contents(), certificate)
 
 
-def read_network(path: Path) -> Network:
-    """Import a model file by its suffix.
-
-    Raises:
-        ModelError: no importer reads such files, or the file is not good.
-    """
-    if path.suffix not in IMPORTERS:
-        raise ModelError(f"{path}: expected a model file ending in {', '.join(IMPORTERS)}")
-    network: Network = IMPORTERS.load(path.suffix)(path)
-    return network
-
-
-def certify(
-    root: Path,
-    model_path: Path,
-    *,
-    seed: int,
-    clock: Callable[[], float],
-    samples: Sequence[Array] = (),
-    tolerance: float = TOLERANCE,
-) -> dict[str, Any]:
+def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:
     """Prove a written bundle again, on this machine, and replace its certificate.
 
     Args:
         root: the bundle's folder.
-        model_path: the network that it was made from.
-        seed: of the random inputs that the proof uses.
+        network: the one that it was made from.
+        trial: on what to prove.
         clock: seconds since 1970.
-        samples: real inputs to prove on too, see `partitioner.verify.verify`.
-        tolerance: see `partitioner.verify.verify`.
 
     Returns:
         The certificate; the bundle keeps its id.
@@ -107,113 +142,22 @@ def certify(
         ModelError: another network than the one that the bundle was made from.
         CertificateError: the pieces are not the whole here; the bundle is left as it was.
     """
-    written, network = bundle.load_unproven(root), read_network(model_path)
+    written = bundle.load_unproven(root)
     manifest = written.manifest
     if network.source["sha256"] != manifest.source.get("sha256"):
         raise ModelError(
-            f"{model_path}: sha256 is {network.source['sha256'][:12]}, the bundle was made from "
-            f"{manifest.source.get('file')} with {manifest.source.get('sha256', 'none')[:12]}; give that file"
+            f"{network.source.get('file', 'the network')}: sha256 is {network.source['sha256'][:12]}, the bundle was "
+            f"made from {manifest.source.get('file')} with {manifest.source.get('sha256', 'none')[:12]}; give that file"
         )
-    parts = _parts_of(written)
-    certificate = verify(network, manifest, parts, seed=seed, clock=clock, samples=samples, tolerance=tolerance)
-    _require(certificate, root)
+    parts = parts_of(written)  # it is these that are proved, not new ones
+    cuts = parts.cuts[1:]
+    certificate = verify(with_exits(replace(network, cuts=cuts)), manifest, parts, trial, clock)
+    _require(certificate, str(root))
     bundle.write_to(root, manifest, parts.contents(), certificate)
     return certificate
 
 
-def _parts_of(written: Bundle) -> Parts:
-    """The pieces as they are on disk: it is these that are proved, not new ones."""
-    manifest = written.manifest
-    segments, heads = (
-        tuple(Part(piece.file, written.content(piece), piece.inputs, piece.outputs) for piece in pieces)
-        for pieces in (manifest.segments, manifest.heads)
-    )
-    return Parts(tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts), segments, heads)
-
-
-def _require(certificate: dict[str, Any], where: Path) -> None:
+def _require(certificate: dict[str, Any], where: str) -> None:
     if not certificate["passed"]:
         found = "; ".join(summary(certificate))
         raise CertificateError(f"{where}: the pieces are not the whole network, nothing was written; {found}")
-
-
-class NetworkFile(Section):
-    """What `offramp partition --config` reads: all that an ONNX file does not say about a network."""
-
-    name: str | None = None
-    version: str | None = None
-    labels: tuple[str, ...] | None = None
-    preprocess: Said | None = None
-
-
-def manifest_of(
-    network: Network,
-    parts: Parts,
-    *,
-    name: str,
-    version: str,
-    labels: Sequence[str] | None,
-    preprocess: AnyPreprocess | None,
-) -> Manifest:
-    """The manifest of these parts.
-
-    Raises:
-        ConfigError: labels, name or preprocessing do not fit the network.
-    """
-    classes = _classes(network)
-    names = tuple(labels) if labels is not None else tuple(str(label) for label in range(classes))
-    if len(names) != classes:
-        raise ConfigError(f"labels: the network has {classes} classes, got {len(names)} names")
-    if preprocess is not None:
-        _check_preprocess(network, preprocess)
-    try:
-        return Manifest(
-            format=FORMAT,
-            name=name,
-            version=version,
-            labels=names,
-            preprocess=preprocess,
-            cuts=tuple(_cut(network, k, tensors) for k, tensors in enumerate(parts.cuts)),
-            segments=tuple(_piece(part) for part in parts.segments),
-            heads=tuple(_piece(part) for part in parts.heads),
-            outputs=_cut(network, 0, (network.final,)).tensors,
-            source=network.source,
-        )
-    except ValidationError as error:
-        raise ConfigError(f"bundle {name!r} version {version!r}: {first_error(error, Manifest)}") from error
-
-
-def _classes(network: Network) -> int:
-    """C, the same at every exit."""
-    shapes = {name: network.spec(name).row_shape for name in network.exits}
-    final = shapes[network.final]
-    for name, shape in shapes.items():
-        if len(shape) != 1 or shape != final:
-            raise ModelError(
-                f"exit {name!r}: expected logits (batch, classes) of the same width as {network.final!r} "
-                f"with {final} per sample, got {shape} per sample"
-            )
-    return final[0]
-
-
-def _check_preprocess(network: Network, preprocess: AnyPreprocess) -> None:
-    inputs = [network.spec(name) for name in network.flow.inputs]
-    if isinstance(preprocess, Preprocess):
-        made, row = f"float32 {preprocess.row_shape} images", (1, *preprocess.row_shape)
-        fits = len(inputs) == 1 and inputs[0].mismatch_of("float32", row) is None
-    else:
-        made, fits = "token ids", any(spec.dtype in ("int32", "int64") for spec in inputs)
-    if not fits:
-        taken = ", ".join(f"{spec.name} {spec.dtype} {spec.row_shape}" for spec in inputs)
-        raise ConfigError(f"preprocess: makes {made}, the network takes {taken}")
-
-
-def _cut(network: Network, index: int, tensors: Sequence[str]) -> Cut:
-    specs = [network.spec(name) for name in tensors]
-    return Cut(index=index, tensors=tuple(Spec(name=s.name, dtype=s.dtype, shape=s.shape) for s in specs))
-
-
-def _piece(part: Part) -> Piece:
-    return Piece(
-        file=part.file, sha256=sha256_of(part.model), bytes=len(part.model), inputs=part.inputs, outputs=part.outputs
-    )

@@ -16,11 +16,13 @@ class Passage:
 
     Attributes:
         cuts: tensors of the cuts 0..K-1, in the manifest's order.
-        logits: (N, C) per exit 1..K.
+        logits: (N, C) per exit 1..K; empty for a network without exits.
+        outputs: what the last segment makes; the logits of exit K where there are exits.
     """
 
     cuts: list[list[Array]]
     logits: list[Array]
+    outputs: list[Array]
 
 
 class Chain:
@@ -39,6 +41,7 @@ class Chain:
     def __init__(self, manifest: Manifest, contents: Mapping[str, bytes], backend: Backend, *, threads: int) -> None:
         self._segments = [backend.load(contents[piece.file], threads=threads) for piece in manifest.segments]
         self._heads = [backend.load(contents[piece.file], threads=threads) for piece in manifest.heads]
+        self._classifies = manifest.labels is not None
         names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
         self._taken = [[names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)]
 
@@ -49,12 +52,15 @@ class Chain:
 
     def run(self, inputs: Sequence[Array]) -> Passage:
         """All segments and all heads on one batch; `inputs` are the tensors of cut 0."""
-        cuts, logits = [list(inputs)], []
-        for segment, head, taken in zip(self._segments[:-1], self._heads, self._taken, strict=True):
+        cuts = [list(inputs)]
+        for segment in self._segments[:-1]:
             cuts.append(segment.run(cuts[-1]))
-            logits.append(head.run([cuts[-1][place] for place in taken])[0])
-        logits.append(self._segments[-1].run(cuts[-1])[0])
-        return Passage(cuts, logits)
+        outputs = self._segments[-1].run(cuts[-1])
+        logits = [
+            head.run([cuts[k][place] for place in taken])[0]
+            for k, (head, taken) in enumerate(zip(self._heads, self._taken, strict=True), 1)
+        ]
+        return Passage(cuts, [*logits, outputs[0]] if self._classifies else logits, outputs)
 
     def finish(self, cut: int, tensors: Sequence[Array]) -> Array:
         """Final logits (N, C) from the tensors of `cut`, 0..K-1: what a worker does with a payload."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import EncodeError
-from onnx import GraphProto, ModelProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
-from partitioner.cuts import check_cut
+from partitioner.cuts import check_cut, lost_shape
 from partitioner.network import Network
+from partitioner.shape_nodes import shape_nodes
 from split_core.errors import ModelError
 
 Tensors = tuple[str, ...]
@@ -38,27 +39,27 @@ class Parts:
         return {part.file: part.model for part in (*self.segments, *self.heads)}
 
 
-def cut(network: Network, cuts: Sequence[Tensors]) -> Parts:
-    """Cut `network` at `cuts` 1..K-1, in this order, with exit k's head behind cut k.
+def cut(network: Network) -> Parts:
+    """Cut `network` at its cuts 1..K-1, with exit k's head behind cut k where the network has exits.
 
-    Every weight is stored once in each piece that needs it.  Nodes, opset, IR version and the dynamic
-    batch stay as they are.
+    Every weight is stored once in each piece that needs it.  Nodes, opset, IR version and the dynamic axes
+    stay as they are; what depends on shapes alone is made again from the shapes of what crosses.
 
     Raises:
         ModelError: not a valid cut, cuts in the wrong order, or a skip connection that a cut does not
             list; the message names the tensor.
     """
-    for tensors in cuts:
+    for tensors in network.cuts:
         check_cut(network, tensors)
-    borders = [network.flow.inputs, *cuts]
-    ends = [*cuts, (network.final,)]
+    borders = [network.flow.inputs, *network.cuts]
+    ends = [*network.cuts, network.finals]
     segments = tuple(
         _part(network, f"segments/segment_{k}.onnx", before, after)
         for k, (before, after) in enumerate(zip(borders, ends, strict=True), 1)
     )
     heads = tuple(
         _part(network, f"heads/exit_{k}.onnx", _needed(network, tensors, logits), (logits,))
-        for k, (tensors, logits) in enumerate(zip(cuts, network.exits, strict=False), 1)
+        for k, (tensors, logits) in enumerate(zip(network.cuts, network.exits[:-1], strict=False), 1)
     )
     return Parts(tuple(borders), segments, heads)
 
@@ -81,25 +82,32 @@ def _part(network: Network, file: str, inputs: Tensors, outputs: Tensors) -> Par
 
 
 def _check_closed(network: Network, file: str, inputs: Tensors, outputs: Tensors, inside: set[int]) -> None:
-    """Refuse a piece that needs a tensor from before its cut which the cut does not carry."""
+    """Refuse a piece that would have to start from the network's input again, or lacks a size."""
     flow, before = network.flow, network.flow.ancestors(inputs)
     said = " + ".join(inputs)
     for name in outputs:
         if name not in inputs and flow.maker.get(name) in before:
             raise ModelError(f"{file}: {name} is computed before {said}; give the cuts in the order of the network")
-    # Only what is behind the cut is asked: the first tensor that it takes from before is the one to name.
-    for name in (name for index in sorted(inside - before) for name in flow.taken[index]):
-        stray = name in flow.inputs or flow.maker.get(name) in before
-        if stray and name in flow.variable and name not in inputs:
+    needed = {name for index in inside for name in flow.taken[index]} | set(outputs)
+    if needed.isdisjoint(set(flow.inputs) - set(inputs)):
+        lost = lost_shape(network, inputs, inside)
+        if lost:
+            raise ModelError(f"{file}: {lost}")
+        return
+    # The first tensor from before the cut that something behind it takes is the one to name.
+    behind = sorted(index for index in inside - before if flow.variable.intersection(flow.nodes[index].output))
+    for name in (name for index in behind for name in flow.taken[index]):
+        if (name in flow.inputs or flow.maker.get(name) in before) and name in flow.variable and name not in inputs:
             raise ModelError(f"{file}: needs {name}, which cut {said} does not carry; list it there, or cut elsewhere")
+    raise ModelError(f"{file}: needs more than cut {said} carries; cut elsewhere")
 
 
 def _model(network: Network, file: str, inputs: Tensors, outputs: Tensors, inside: list[int]) -> ModelProto:
     whole = network.model
-    graph = _graph(network, inside, {*inputs, *outputs})
+    graph = _graph(network, inside, inputs, outputs)
     graph.name = file.removesuffix(".onnx").replace("/", ".")
-    graph.input.extend(_border(network, name) for name in inputs)
-    graph.output.extend(_border(network, name) for name in outputs)
+    graph.input.extend(border(network, name) for name in inputs)
+    graph.output.extend(border(network, name) for name in outputs)
     return ModelProto(
         ir_version=whole.ir_version,
         opset_import=whole.opset_import,
@@ -110,28 +118,35 @@ def _model(network: Network, file: str, inputs: Tensors, outputs: Tensors, insid
     )
 
 
-def _graph(network: Network, inside: list[int], border: set[str]) -> GraphProto:
-    """Nodes with their weights and inner value infos, all in the file's order; no inputs or outputs yet."""
+def _graph(network: Network, inside: list[int], inputs: Tensors, outputs: Tensors) -> GraphProto:
+    """Nodes with their weights, in the file's order; no inputs or outputs yet.
+
+    Shapes that the file notes for inner tensors are left out: engines infer them from the piece's own inputs.
+    """
     whole, flow = network.model.graph, network.flow
-    used = {name for index in inside for name in flow.taken[index]} - border
-    inner = used | {name for index in inside for name in flow.nodes[index].output} - border
+    used = {name for index in inside for name in flow.taken[index]} - {*inputs, *outputs}
+    inner = used | {name for index in inside for name in flow.nodes[index].output} - {*inputs, *outputs}
     return GraphProto(
-        node=[flow.nodes[index] for index in inside],
+        node=[node for index in inside for node in _node(network, index, inside, inputs)],
         initializer=[item for item in whole.initializer if item.name in used],
         sparse_initializer=[item for item in whole.sparse_initializer if item.values.name in used],
-        value_info=[item for item in whole.value_info if item.name in inner],
         quantization_annotation=[item for item in whole.quantization_annotation if item.tensor_name in inner],
     )
 
 
-def _border(network: Network, name: str) -> ValueInfoProto:
-    """The tensor as an input or output of a piece, with a name for its batch axis."""
-    network.spec(name)
-    border = ValueInfoProto()
-    border.CopyFrom(network.value(name))
-    if not border.type.tensor_type.shape.dim[0].dim_param:
-        border.type.tensor_type.shape.dim[0].dim_param = "batch"
-    return border
+def _node(network: Network, index: int, inside: list[int], inputs: Tensors) -> list[NodeProto]:
+    """The node itself; for one that asks the shape of a tensor that is not here, nodes that answer for it."""
+    flow = network.flow
+    source = flow.measured[index]
+    if source is None or source in inputs or flow.maker.get(source) in inside:
+        return [flow.nodes[index]]
+    return shape_nodes(network, flow.nodes[index], inputs)
+
+
+def border(network: Network, name: str) -> ValueInfoProto:
+    """The tensor as an input or output of a piece, with the names of its dynamic axes."""
+    dims = network.shapes.dims[name]
+    return helper.make_tensor_value_info(name, network.types[name], dims)
 
 
 def whole_with(network: Network, outputs: Sequence[str]) -> bytes:
@@ -139,5 +154,5 @@ def whole_with(network: Network, outputs: Sequence[str]) -> bytes:
     model = ModelProto()
     model.CopyFrom(network.model)
     del model.graph.output[:]
-    model.graph.output.extend(_border(network, name) for name in outputs)
+    model.graph.output.extend(border(network, name) for name in outputs)
     return bytes(model.SerializeToString(deterministic=True))

@@ -2,7 +2,7 @@
 
 Only processors whose every step has a counterpart here are taken, and those give the same numbers as
 transformers' own that work with Pillow (`*ImageProcessorPil`, before version 5 without a suffix).  The ones
-that work with torchvision resample in another way and differ from both by a few levels.
+that work with torchvision have another resampling, and may give slightly other numbers.
 """
 
 from __future__ import annotations

@@ -143,3 +143,21 @@ def _sizes(name: str, label: str, text: str) -> tuple[int, int]:
             f"--input {name}: {label}({text}): expected two different sizes above 1, small:large, like 16:24"
         )
     return low, high
+
+
+def axis_sizes(texts: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """All `--axis name=16:24` of a command.
+
+    Raises:
+        ConfigError: one is not of this form, or its two sizes are the same.
+    """
+    axes: dict[str, tuple[int, int]] = {}
+    for text in texts:
+        name, _, sizes = text.partition("=")
+        match = _SIZES.match(sizes)
+        if match is None or match[1] == match[2] or 0 in (int(match[1]), int(match[2])):
+            raise ConfigError(
+                f"--axis {text!r}: expected NAME=SIZE:SIZE with two different sizes, such as sequence=16:24"
+            )
+        axes[name] = (int(match[1]), int(match[2]))
+    return axes

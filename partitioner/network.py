@@ -1,22 +1,21 @@
-"""An imported network: one ONNX graph whose hidden states and exits are known by name."""
+"""An imported network: one ONNX graph whose hidden states, exits and outputs are known by name."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import onnx
-from onnx import ModelProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, helper
 
+from partitioner.compute import macs
 from partitioner.dataflow import Dataflow
+from partitioner.shapes import BATCH, Shapes, observe
 from split_core.errors import ModelError
 from split_core.tensors import DTYPES, TensorSpec
-
-# `hidden_3`, or `hidden_3_mask` for a second tensor that crosses with it.
-HIDDEN = re.compile(r"^hidden_(\d+)(?:_\w+)?$")
-EXIT = re.compile(r"^exit_(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,34 @@ class Network:
 
     Attributes:
         model: the whole network; never changed after import.
-        source: `file` and `sha256` of where it came from.
-        cuts: tensors of the cuts 1..K-1 that the network names itself.
-        exits: outputs with the logits of exits 1..K.
+        source: where it came from: `file` and `sha256`, and more for a torch module.
+        cuts: tensors of the cuts 1..K-1 that are chosen; at first those that the network names itself.
+        exits: outputs with the logits of exits 1..K; empty for a network that gives no class logits.
+        outputs: what the network makes; the final exit where there are exits.
+        offered: exits before the final one that came without a hidden state, in the order of depth.
+        axes: two sizes of every dynamic axis but the batch.
+        notes: what a user should know about the import, a line each.
+        untrained: exits that were attached here.
+        folder: where external weights are; None when all are inside.
+        seen: the shapes, when they are known already.
     """
 
     model: ModelProto
     source: dict[str, str]
-    cuts: tuple[tuple[str, ...], ...]
-    exits: tuple[str, ...]
+    cuts: tuple[tuple[str, ...], ...] = ()
+    exits: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
+    axes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    untrained: tuple[str, ...] = ()
+    folder: Path | None = None
+    seen: Shapes | None = field(default=None, repr=False)
 
     @property
-    def final(self) -> str:
-        """The tensor with the final exit's logits."""
-        return self.exits[-1]
+    def finals(self) -> tuple[str, ...]:
+        """What the last segment makes."""
+        return self.outputs or self.exits[-1:]
 
     @cached_property
     def flow(self) -> Dataflow:
@@ -46,71 +59,67 @@ class Network:
         return Dataflow(self.model.graph)
 
     @cached_property
-    def _values(self) -> dict[str, ValueInfoProto]:
-        inferred = onnx.shape_inference.infer_shapes(self.model, data_prop=True).graph
-        return {item.name: item for item in (*inferred.value_info, *inferred.input, *inferred.output)}
+    def trunk(self) -> frozenset[int]:
+        """Nodes on the way to the outputs; heads are not among them."""
+        return frozenset(self.flow.ancestors(self.finals))
 
-    def value(self, name: str) -> ValueInfoProto:
-        """Type and shape of a tensor, inferred where the file does not say.
+    @cached_property
+    def types(self) -> dict[str, int]:
+        """ONNX element type of every tensor that has one."""
+        inferred = onnx.shape_inference.infer_shapes(self.model).graph
+        items = (*inferred.value_info, *inferred.input, *inferred.output)
+        return {item.name: item.type.tensor_type.elem_type for item in items if item.type.HasField("tensor_type")}
 
-        Raises:
-            ModelError: neither said nor inferable.
-        """
-        value = self._values.get(name)
-        if value is None or not value.type.tensor_type.HasField("shape"):
-            raise ModelError(f"tensor {name!r}: its shape cannot be inferred; export the network with shapes")
-        return value
+    @cached_property
+    def shapes(self) -> Shapes:
+        """How large every variable and sized tensor is, as seen when the network ran."""
+        if self.seen is not None:
+            return self.seen
+        flow = self.flow
+        made = [name for node in flow.nodes for name in node.output if name in self.types]
+        tensors = [name for name in (*flow.inputs, *made) if name in flow.variable or name in flow.sized]
+        return observe(self.model, tensors, self.axes, folder=self.folder)
+
+    @cached_property
+    def weight_items(self) -> dict[str, int]:
+        """Number of values of every weight."""
+        return {item.name: math.prod(item.dims) for item in self.model.graph.initializer}
+
+    @cached_property
+    def macs(self) -> list[int]:
+        """Multiply-accumulates of every node, for one sample at the first size of every axis."""
+        shapes = {**self.shapes.example, **{item.name: tuple(item.dims) for item in self.model.graph.initializer}}
+        return [macs(node, shapes) // self.shapes.rows for node in self.flow.nodes]
+
+    def parameters(self, nodes: Collection[int]) -> int:
+        """Number of values of the distinct weights that these nodes take."""
+        taken = {name for index in nodes for name in self.flow.taken[index]}
+        return sum(count for name, count in self.weight_items.items() if name in taken)
 
     def spec(self, name: str) -> TensorSpec:
         """Name, dtype and shape of a tensor that may cross a cut; the leading axis is the batch.
 
         Raises:
-            ModelError: shape unknown, no dynamic batch, another dynamic axis, or an odd dtype.
+            ModelError: its leading axis is not the batch, or it has an odd dtype or no values.
         """
-        tensor = self.value(name).type.tensor_type
-        dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
-        if not dims or dims[0] is not None:
-            said = f"has the fixed batch {dims[0]}" if dims else "is a scalar"
-            raise ModelError(f"tensor {name!r} {said}; export the network with a dynamic leading batch axis")
-        for axis, size in enumerate(dims[1:], 1):
-            if size is None:
-                raise ModelError(f"tensor {name!r}: axis {axis} is dynamic; only the batch (axis 0) may be")
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name if tensor.elem_type else "unknown"
-        if dtype not in DTYPES or 0 in dims:
-            raise ModelError(f"tensor {name!r}: {dtype} {dims} cannot cross a cut; expected one of {', '.join(DTYPES)}")
-        return TensorSpec(name, dtype, tuple(dims))
+        dims, dtype = self.shapes.dims.get(name, ()), self._dtype(name)
+        leading = BATCH if self.shapes.rows > 1 else 1
+        if not dims or dims[0] != leading:
+            raise ModelError(f"tensor {name!r} is {_written(dims)}: its leading axis is not the batch")
+        if BATCH in dims[1:] or 0 in dims:
+            raise ModelError(f"tensor {name!r} is {_written(dims)}: it has no values, or the batch in two places")
+        if dtype not in DTYPES:
+            raise ModelError(f"tensor {name!r}: {dtype} cannot cross a cut; expected one of {', '.join(DTYPES)}")
+        return TensorSpec(name, dtype, (None if dims[0] == BATCH else 1, *dims[1:]))
+
+    def _dtype(self, name: str) -> str:
+        code = self.types.get(name, TensorProto.UNDEFINED)
+        return helper.tensor_dtype_to_np_dtype(code).name if code else "unknown"
+
+    def sample_items(self, name: str) -> int:
+        """Number of values of one sample, at the first size of every axis."""
+        return math.prod(self.shapes.example[name]) // self.shapes.rows
 
 
-def roles_of(outputs: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """Cuts and exits by output name: `hidden_<k>` (and `hidden_<k>_<more>`), `exit_<k>`.
-
-    A network with one output of any other name is a bare one: one exit, no cuts.
-
-    Raises:
-        ModelError: a gap in the numbers, a hidden state too many, or an output with another name.
-    """
-    if len(outputs) == 1 and not HIDDEN.match(outputs[0]):
-        return (), (outputs[0],)
-    strange = [name for name in outputs if not HIDDEN.match(name) and not EXIT.match(name)]
-    if strange:
-        raise ModelError(
-            f"output {strange[0]!r}: expected hidden states named hidden_<k> and logits named exit_<k>, "
-            f"or one output only; got {', '.join(outputs)}"
-        )
-    exits = _numbered(outputs, EXIT, "exit")
-    cuts = _numbered(outputs, HIDDEN, "hidden")
-    if len(cuts) != len(exits) - 1 or any(len(names) > 1 for names in exits):
-        raise ModelError(f"{len(exits)} exits need {len(exits) - 1} hidden states before them, got {len(cuts)}")
-    return cuts, tuple(names[0] for names in exits)
-
-
-def _numbered(outputs: Sequence[str], pattern: re.Pattern[str], kind: str) -> tuple[tuple[str, ...], ...]:
-    """Names that fit, grouped by their number, which must run from 1 without a gap."""
-    groups: dict[int, list[str]] = {}
-    for name in outputs:
-        if match := pattern.match(name):
-            groups.setdefault(int(match.group(1)), []).append(name)
-    missing = sorted(set(range(1, max(groups, default=0) + 1)) - set(groups))
-    if missing or 0 in groups:
-        raise ModelError(f"outputs {kind}_<k> must count from 1; {kind}_{missing[0] if missing else 0} is out of line")
-    return tuple(tuple(groups[number]) for number in sorted(groups))
+def _written(dims: Sequence[int | str]) -> str:
+    return f"({', '.join(map(str, dims))})" if dims else "a scalar"

@@ -21,12 +21,13 @@ from partitioner.cut import Parts, whole_with
 from partitioner.network import Network
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OPTIMISATION, OnnxRuntimeBackend
-from split_core.bundle import Manifest
+from split_core.bundle import Cut, Manifest
 from split_core.errors import BackendError
 from split_core.tensors import Array, TensorSpec
 
-FORMAT = 1
+FORMAT = 2
 BATCHES = (1, 4)
+REPEATS = 4  # random batches of each size
 TOLERANCE = 1e-4  # of the greatest logit, at least of 1; float32 reordering gives about 1e-6
 LEVELS = tuple(OPTIMISATION)  # "off" first, "all" last: as deployed
 DEPLOYED = LEVELS[-1]
@@ -83,15 +84,23 @@ class Level:
         self.tensors.setdefault(name, Comparison()).add(whole, part)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """On what a proof is made.
+
+    Attributes:
+        seed: of the random inputs.
+        samples: real inputs to compare on too: one array (N, ...) per network input.
+        tolerance: greatest difference as deployed, as a share of the greatest value (at least of 1).
+    """
+
+    seed: int = 0
+    samples: Sequence[Array] = ()
+    tolerance: float = TOLERANCE
+
+
 def verify(
-    network: Network,
-    manifest: Manifest,
-    parts: Parts,
-    *,
-    seed: int,
-    clock: Callable[[], float],
-    samples: Sequence[Array] = (),
-    tolerance: float = TOLERANCE,
+    network: Network, manifest: Manifest, parts: Parts, trial: Trial, clock: Callable[[], float]
 ) -> dict[str, Any]:
     """Compare every chain of pieces with the whole network, at every optimisation level.
 
@@ -99,10 +108,8 @@ def verify(
         network: the uncut network.
         manifest: of the bundle.
         parts: its pieces.
-        seed: of the random inputs: four batches of each size in `BATCHES`.
+        trial: inputs and tolerance.
         clock: seconds since 1970; its difference is also the time that this took.
-        samples: real inputs to compare on too: one array (N, ...) per network input.
-        tolerance: greatest difference as deployed, as a share of the greatest logit (at least of 1).
 
     Returns:
         The certificate, as JSON types.  `passed` is true when everything is bit-equal with optimisation
@@ -112,21 +119,26 @@ def verify(
         BackendError: onnxruntime cannot run the network or one of its pieces.
     """
     started = clock()
-    invented = _random_feeds(manifest, seed)
-    feeds = [*invented, *_real_feeds(samples)]
+    settings = sizes_to_prove(manifest)
+    invented = _random_feeds(manifest, settings, trial.seed)
+    feeds = [*invented, *_real_feeds(manifest, trial.samples)]
     levels = {name: _compare(name, network, manifest, parts.contents(), feeds) for name in LEVELS}
+    answers = [name for name in network.finals if name not in network.exits]
     return {
         "format": FORMAT,
         "bundle_id": manifest.id,
-        "passed": _passed(levels, tolerance),
-        "tolerance": tolerance,
-        "seed": seed,
-        "batches": list(BATCHES),
+        "passed": _passed(levels, trial.tolerance),
+        "backend": OnnxRuntimeBackend.name,
+        "precision": "as exported",
+        "tolerance": trial.tolerance,
+        "seed": trial.seed,
+        "sizes": settings,
         "random_samples": sum(len(feed[0]) for feed in invented),
-        "real_samples": _rows(samples),
+        "real_samples": _rows(trial.samples),
         "refused_levels": {name: level.refused for name, level in levels.items() if level.refused},
-        "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(parts.cuts[1:], 1)],
-        "exits": [_exit_entry(levels, k, name) for k, name in enumerate(network.exits, 1)],
+        "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(manifest.cuts[1:], 1)],
+        "exits": [{"exit": k} | _tensor_entry(levels, name) for k, name in enumerate(network.exits, 1)],
+        "outputs": [_tensor_entry(levels, name) for name in answers],
         "versions": _versions(),
         "made_at": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(clock() - started, 3),
@@ -138,32 +150,43 @@ def _passed(levels: dict[str, Level], tolerance: float) -> bool:
     return exact and all(comparison.within(tolerance) for comparison in levels[DEPLOYED].tensors.values())
 
 
+def sizes_to_prove(manifest: Manifest) -> list[dict[str, int]]:
+    """Sizes at which pieces and whole are compared: one sample and several, and every axis at two lengths."""
+    batches = BATCHES if manifest.cuts[0].tensors[0].shape[0] is None else (1,)
+    settings = [{"batch": rows, **manifest.axes_at()} for rows in batches]
+    settings += [{**settings[-1], name: sizes[1]} for name, sizes in manifest.axes.items()]
+    return settings
+
+
 def _compare(
     level: str, network: Network, manifest: Manifest, contents: dict[str, bytes], feeds: list[list[Array]]
 ) -> Level:
     """Chain against whole, at one level.
 
-    With optimisation off the hidden states are compared as well.  At the others the whole keeps only its
-    exits: a hidden state that is an output would forbid just those fusions that a cut forbids.
+    Hidden states are compared with those of a whole that has them as outputs; exits and outputs with a
+    whole that has only those: a hidden state that is an output would forbid just the fusions that a cut
+    forbids.
 
     Optimisers have bugs: onnxruntime 1.32 breaks a valid graph in its MatMul-scale fusion.  A level at which
     the whole cannot be loaded is compared with the whole unoptimised; one at which a piece cannot be is
     not compared at all, and is fatal only where it is the one that is deployed.
     """
     backend, result = OnnxRuntimeBackend(level), Level()
-    hidden = [tensor.name for cut in manifest.cuts[1:] for tensor in cut.tensors] if level == "off" else []
-    names = [*dict.fromkeys((*hidden, *network.exits))]
+    hidden = [tensor.name for cut in manifest.cuts[1:] for tensor in cut.tensors]
+    hidden = [name for name in dict.fromkeys(hidden) if name not in network.flow.inputs]
+    answers = [*dict.fromkeys((*network.exits, *network.finals))]
     try:
         chain = Chain(manifest, contents, backend, threads=1)
     except BackendError as error:
         if level in ("off", DEPLOYED):
             raise
         return Level(refused=str(error))
-    whole = _whole(network, names, backend, result)
+    wholes = [(names, _whole(network, names, backend, result)) for names in (answers, hidden) if names]
     for feed in feeds:
         made = _by_name(manifest, network, chain.run(feed))
-        for name, value in zip(names, whole.run(feed), strict=True):
-            result.add(name, value, made[name])
+        for names, whole in wholes:
+            for name, value in zip(names, whole.run(feed), strict=True):
+                result.add(name, value, made[name])
     return result
 
 
@@ -171,38 +194,39 @@ def _whole(network: Network, names: list[str], backend: OnnxRuntimeBackend, leve
     """The uncut network at this level; unoptimised, and noted in `level`, where the optimiser breaks it."""
     model = whole_with(network, names)
     try:
-        return backend.load(model, threads=1)
+        return backend.load(model, threads=1, folder=network.folder)
     except BackendError as error:
         level.refused = str(error)
-        return OnnxRuntimeBackend("off").load(model, threads=1)
+        return OnnxRuntimeBackend("off").load(model, threads=1, folder=network.folder)
 
 
 def _by_name(manifest: Manifest, network: Network, passage: Passage) -> dict[str, Array]:
-    """Hidden states and logits of one batch."""
+    """Hidden states, logits and outputs of one batch."""
     names = [tensor.name for cut in manifest.cuts for tensor in cut.tensors]
     values = [value for tensors in passage.cuts for value in tensors]
-    return dict(zip([*names, *network.exits], [*values, *passage.logits], strict=True))
+    exits = zip(network.exits, passage.logits, strict=True)
+    return dict(zip(names, values, strict=True)) | dict(exits) | dict(zip(network.finals, passage.outputs, strict=True))
 
 
-def _random_feeds(manifest: Manifest, seed: int) -> list[list[Array]]:
+def _random_feeds(manifest: Manifest, settings: list[dict[str, int]], seed: int) -> list[list[Array]]:
     rng = np.random.default_rng(seed)
     specs = [tensor.spec for tensor in manifest.cuts[0].tensors]
-    return [[_random(spec, batch, rng) for spec in specs] for batch in BATCHES for _ in range(4)]
+    return [[_random(spec, sizes, rng) for spec in specs] for sizes in settings for _ in range(REPEATS)]
 
 
-def _random(spec: TensorSpec, batch: int, rng: np.random.Generator) -> Array:
+def _random(spec: TensorSpec, sizes: dict[str, int], rng: np.random.Generator) -> Array:
     """Normal for floats; zeros and ones for integers, which are valid indices of anything."""
-    shape, dtype = spec.sized({}, batch), np.dtype(spec.dtype)
+    shape, dtype = spec.sized(sizes, sizes["batch"]), np.dtype(spec.dtype)
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     return rng.integers(0, 2, shape).astype(dtype)
 
 
-def _real_feeds(samples: Sequence[Array]) -> list[list[Array]]:
+def _real_feeds(manifest: Manifest, samples: Sequence[Array]) -> list[list[Array]]:
     """The samples in batches of each size in turn, every sample once per size."""
     return [
         [array[start : start + batch] for array in samples]
-        for batch in BATCHES
+        for batch in {sizes["batch"]: None for sizes in sizes_to_prove(manifest)}
         for start in range(0, _rows(samples), batch)
     ]
 
@@ -211,18 +235,26 @@ def _rows(samples: Sequence[Array]) -> int:
     return len(samples[0]) if samples else 0
 
 
-def _cut_entry(levels: dict[str, Level], k: int, tensors: tuple[str, ...]) -> dict[str, Any]:
+def _cut_entry(levels: dict[str, Level], k: int, cut: Cut) -> dict[str, Any]:
+    """The worst of a cut's tensors; an input of the network that is handed through needs no proof."""
+    names = [tensor.name for tensor in cut.tensors]
+    entries = [_tensor_entry(levels, name) for name in names if name in levels["off"].tensors]
+    exact = [entry["highest_exact_level"] for entry in entries]
+    differences = [entry["deployed_max_difference"] for entry in entries]
     return {
         "cut": k,
-        "tensors": list(tensors),
-        "bit_equal_off": all(levels["off"].tensors[name].equal for name in tensors),
+        "block": cut.block,
+        "tensors": names,
+        "bit_equal_off": all(entry["bit_equal_off"] for entry in entries),
+        "highest_exact_level": None if None in exact else min(exact, key=LEVELS.index),
+        "deployed_max_difference": None if None in differences else max(differences),
     }
 
 
-def _exit_entry(levels: dict[str, Level], k: int, name: str) -> dict[str, Any]:
+def _tensor_entry(levels: dict[str, Level], name: str) -> dict[str, Any]:
     deployed = levels[DEPLOYED].tensors[name]
     return {
-        "exit": k,
+        "tensor": name,
         "bit_equal_off": levels["off"].tensors[name].equal,
         "highest_exact_level": _highest_exact(levels, name),
         "deployed_max_difference": deployed.difference if np.isfinite(deployed.difference) else None,
@@ -252,18 +284,24 @@ def _versions() -> dict[str, str]:
 
 
 def summary(certificate: dict[str, Any]) -> list[str]:
-    """The certificate in words, one line per exit and a verdict."""
+    """The certificate in words, one line per exit or output and a verdict."""
     verdict = "passed" if certificate["passed"] else "NOT passed"
-    batches = " and ".join(map(str, certificate["batches"]))
     return [
-        *(_exit_line(entry) for entry in certificate["exits"]),
+        *(_line(f"exit {entry['exit']}", entry) for entry in certificate["exits"]),
+        *(_line(f"output {entry['tensor']}", entry) for entry in certificate["outputs"]),
         f"certificate {verdict}: {certificate['random_samples']} random and {certificate['real_samples']} real inputs, "
-        f"batch {batches}, tolerance {certificate['tolerance']:g}, {certificate['seconds']:.1f} s",
+        f"{_sizes(certificate['sizes'])}, tolerance {certificate['tolerance']:g}, {certificate['seconds']:.1f} s",
     ]
 
 
-def _exit_line(entry: dict[str, Any]) -> str:
+def _sizes(settings: list[dict[str, int]]) -> str:
+    """`batch 1 and 4, sequence 16 and 24`."""
+    seen = {name: [*dict.fromkeys(sizes[name] for sizes in settings)] for name in settings[0]}
+    return ", ".join(f"{name} {' and '.join(map(str, sizes))}" for name, sizes in seen.items())
+
+
+def _line(name: str, entry: dict[str, Any]) -> str:
     exact = f"bit-equal up to '{entry['highest_exact_level']}'" if entry["bit_equal_off"] else "NOT bit-equal"
     difference, agreement = entry["deployed_max_difference"], entry["deployed_label_agreement"]
     gap = "unbounded" if difference is None else f"{difference:.1e}"
-    return f"exit {entry['exit']}: {exact}; as deployed within {gap}, labels agree on {agreement:.2%}"
+    return f"{name}: {exact}; as deployed within {gap}, labels agree on {agreement:.2%}"

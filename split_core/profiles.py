@@ -50,6 +50,8 @@ class HwProfile(Section):
 
     Attributes:
         bundle_id: the bundle it was measured with.
+        network: SHA-256 of the network that the bundle was made from.
+        cuts: tensors of the bundle's cuts 1..K-1.
         segments, heads: K timings each; the last head is part of the last segment and costs 0.
         tensor: canonical image to input tensor.
         payloads: one per cut 0..K-1.
@@ -62,6 +64,8 @@ class HwProfile(Section):
     format: int = 1
     name: str
     bundle_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    network: str = ""
+    cuts: tuple[tuple[str, ...], ...] = ()
     device: Device
     segments: tuple[Timing, ...] = Field(min_length=1)
     heads: tuple[Timing, ...]

@@ -2,35 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
+from onnx import ModelProto
+from onnx.inliner import inline_local_functions
 
-from partitioner.network import Network, roles_of
-from split_core.errors import ModelError
+from partitioner.importers.axes import with_batch_of_one, with_named_axes
+from partitioner.importers.request import Request
+from partitioner.network import Network
+from partitioner.roles import with_roles
+from split_core.errors import BackendError, ModelError
 from split_core.files import sha256_of
 
 # What JetPack 6 reads: TensorRT 10.3 and onnxruntime 1.18.
 NEWEST_IR = 10
 
 
-def read(path: Path) -> Network:
+def read(location: str, request: Request) -> Network:
     """Load and check one ONNX file, with its external data.
 
+    Args:
+        location: path of the file.
+        request: its `axes`.
+
     Raises:
-        ModelError: missing, truncated, not ONNX, without its external data, without a dynamic batch, or
-            with outputs that are neither hidden states nor exits.
+        ModelError: missing, truncated, not ONNX, without its external data, inputs without a batch axis, or a
+            network that onnxruntime cannot run.
+        ConfigError: sizes for an axis that is not there.
     """
+    path = Path(location)
     data = _bytes_of(path)
     model = _parsed(path, data)
     _check(path, model)
+    try:
+        return network_of(model, {"file": path.name, "sha256": sha256_of(data)}, request.axes)
+    except (ModelError, BackendError) as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def network_of(
+    model: ModelProto, source: dict[str, str], axes: Mapping[str, tuple[int, int]], notes: tuple[str, ...] = ()
+) -> Network:
+    """The network of a checked model, which is changed: its axes get names, its local functions are inlined.
+
+    Raises:
+        ModelError: an input without a batch axis, outputs that are named oddly, or sizes that it does not take.
+        BackendError: onnxruntime cannot load it.
+    """
+    outputs = [output.name for output in model.graph.output]
+    if model.functions:
+        model = inline_local_functions(model)
     model.ir_version = min(model.ir_version, NEWEST_IR)
-    cuts, exits = _named(path, model)
-    network = Network(model, {"file": path.name, "sha256": sha256_of(data)}, cuts, exits)
-    for name in (*network.flow.inputs, *exits):
-        _check_spec(path, network, name)
-    return network
+    named = with_named_axes(model, axes)
+    network = Network(model, source, outputs=tuple(outputs), axes=named, notes=notes)
+    return with_roles(_that_runs(network), outputs)
+
+
+def _that_runs(network: Network) -> Network:
+    """The network as it runs here: many a file that announces a dynamic batch only takes one sample."""
+    try:
+        return replace(network, seen=network.shapes)
+    except ModelError as error:
+        alone = replace(network, model=with_batch_of_one(network.model))
+        try:
+            seen = alone.shapes
+        except ModelError:
+            raise error from None
+        note = f"it announces a dynamic batch but runs with one sample only, so that a worker cannot batch ({error})"
+        return replace(alone, seen=seen, notes=(*network.notes, note))
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -65,20 +108,6 @@ def _check(path: Path, model: onnx.ModelProto) -> None:
         raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
     except (ValueError, EncodeError) as error:  # protobuf cannot serialise more than 2 GB for the checker
         raise ModelError(f"{path}: too large to check ({_one_line(error)})") from error
-
-
-def _named(path: Path, model: onnx.ModelProto) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    try:
-        return roles_of([output.name for output in model.graph.output])
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-
-
-def _check_spec(path: Path, network: Network, name: str) -> None:
-    try:
-        network.spec(name)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
 
 
 def _one_line(error: BaseException) -> str:

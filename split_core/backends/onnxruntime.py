@@ -9,7 +9,7 @@ from typing import Any
 import onnxruntime
 
 from split_core.backends.base import Session
-from split_core.errors import BackendError
+from split_core.errors import BackendError, ConfigError
 from split_core.tensors import Array
 
 OPTIMISATION = {
@@ -42,7 +42,7 @@ class OnnxRuntimeBackend:
 
     def __init__(self, optimisation: str = "all", providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
         if optimisation not in OPTIMISATION:
-            raise ValueError(f"optimisation must be one of {', '.join(OPTIMISATION)}, got {optimisation!r}")
+            raise ConfigError(f"optimisation: expected one of {', '.join(OPTIMISATION)}, got {optimisation!r}")
         absent = sorted(set(providers) - set(onnxruntime.get_available_providers()))
         if absent:
             raise BackendError(

@@ -1,0 +1,108 @@
+"""Which cuts to take: a few by bytes and spread, the user's by name, or all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from partitioner.cuts import CHEAP
+from partitioner.listing import CutRow
+from partitioner.network import Network
+from split_core.errors import ModelError
+from split_core.registry import suggestion
+
+
+def successive(network: Network, rows: Sequence[CutRow]) -> list[CutRow]:
+    """As many of the cuts as follow one another: each can be computed from the one before it.
+
+    Cuts of width two may lie side by side, in parallel branches.  Of those the first is kept.
+    """
+    kept: list[CutRow] = []
+    for row in rows:
+        if not kept or follows(network, kept[-1].tensors, row.tensors):
+            kept.append(row)
+    return kept
+
+
+def follows(network: Network, before: Sequence[str], after: Sequence[str]) -> bool:
+    """Does the cut `after` follow from `before`, at no more than a cheap repetition of work?"""
+    flow = network.flow
+    inside = flow.ancestors(after, stop=before)
+    needed = {name for index in inside for name in flow.taken[index]} | set(after)
+    if not needed.isdisjoint(set(flow.inputs) - set(before)):
+        return False
+    twice = sum(network.macs[index] for index in inside & flow.ancestors(before))
+    return twice <= CHEAP * sum(network.macs)
+
+
+def choose(rows: Sequence[CutRow], count: int, progress: Sequence[float]) -> list[CutRow]:
+    """`count` of the successive cuts `rows` that are spread evenly and carry little.
+
+    The chosen ones minimise the sum of two terms that are both 1 for a mediocre choice:
+    *spread*, (count + 1) times the sum of the squared shares of work between neighbours, which is 1 when
+    all segments are equally long; and *bytes*, the mean over the chosen cuts of log(bytes / fewest bytes),
+    in units of the mean over all cuts.
+
+    Args:
+        rows: candidates, in the order of depth.
+        count: how many; at least 1.
+        progress: for each row the share of the work that lies before it, in [0, 1]: compute, or time.
+
+    Raises:
+        ModelError: there are fewer than `count`.
+    """
+    if count > len(rows):
+        raise ModelError(f"--cuts {count}: the network has {len(rows)} successive cuts; ask for fewer, or more --width")
+    fewest = min(row.u8_bytes for row in rows)
+    logs = [math.log(row.u8_bytes / fewest) for row in rows]
+    unit = (sum(logs) / len(logs) or 1.0) * count
+    weights = [value / unit for value in logs]
+    best = {place: ((count + 1) * progress[place] ** 2 + weights[place], (place,)) for place in range(len(rows))}
+    for _ in range(count - 1):
+        best = _one_more(best, weights, progress, count)
+    ends = ((cost + (count + 1) * (1 - progress[path[-1]]) ** 2, path) for cost, path in best.values())
+    return [rows[place] for place in min(ends)[1]]
+
+
+Best = dict[int, tuple[float, tuple[int, ...]]]  # last cut -> cost so far, and the cuts
+
+
+def _one_more(best: Best, weights: Sequence[float], progress: Sequence[float], count: int) -> Best:
+    """The best choices with one more cut, by their last cut."""
+    longer: Best = {}
+    for place in range(len(weights)):
+        options = (
+            (cost + (count + 1) * (progress[place] - progress[last]) ** 2 + weights[place], (*path, place))
+            for last, (cost, path) in best.items()
+            if last < place
+        )
+        found = min(options, default=None)
+        if found is not None:
+            longer[place] = found
+    return longer
+
+
+def named(network: Network, rows: Sequence[CutRow], names: Sequence[str]) -> list[CutRow]:
+    """The cuts that a user names: by tensor, or by block, which means behind all of it.
+
+    Raises:
+        ModelError: a name that is no cut, one that is given twice, or two in the wrong order.
+    """
+    chosen = [_find(rows, name) for name in names]
+    for before, after, first, second in zip(chosen, chosen[1:], names, names[1:], strict=False):
+        if before == after:
+            raise ModelError(f"--cuts: {first} and {second} are the same cut")
+        if rows.index(after) < rows.index(before):
+            raise ModelError(f"--cuts: {second} is before {first}; give the cuts in the order of the network")
+        if not follows(network, before.tensors, after.tensors):
+            raise ModelError(f"--cuts: {second} does not follow from {first}; they lie in parallel branches")
+    return chosen
+
+
+def _find(rows: Sequence[CutRow], name: str) -> CutRow:
+    exact = [row for row in rows if name in (row.block, *row.tensors[:1], "+".join(row.tensors))]
+    inside = [row for row in rows if row.block.startswith((f"{name}.", f"{name} "))]
+    if not exact and not inside:
+        known = list(dict.fromkeys(word for row in rows for word in (row.block, row.tensors[0])))
+        raise ModelError(f"--cuts: no cut named {name!r}{suggestion(name, known)}; --list-cuts shows all")
+    return (exact or inside)[-1]

@@ -1,0 +1,33 @@
+"""Feature maps (batch, channels, height, width), or with the channels last: the mean over space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx import NodeProto
+
+from partitioner.heads.base import floating, mean
+from split_core.tensors import TensorSpec
+
+
+class VisionHead:
+    """See `Head`."""
+
+    def features(self, tensors: Sequence[TensorSpec]) -> int | None:
+        """See `Head.features`."""
+        maps = floating(tensors, 4)
+        channels = maps.shape[_channel_axis(maps)] if maps else None
+        return channels if isinstance(channels, int) else None
+
+    def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
+        """See `Head.pool`."""
+        maps = floating(tensors, 4)
+        if maps is None:
+            raise ValueError("a vision head needs a feature map")
+        return mean(maps.name, made, [1, 2] if _channel_axis(maps) == 3 else [2, 3], opset)
+
+
+def _channel_axis(maps: TensorSpec) -> int:
+    """3 when axes 1 and 2 look like the sides of a square map and the last does not; else 1, as torch has it."""
+    _, first, second, last = maps.shape
+    return 3 if first == second != last else 1

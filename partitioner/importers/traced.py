@@ -1,0 +1,37 @@
+"""Torch modules and exported programs to networks: one export, then as any ONNX graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from partitioner.importers.exported import Exported
+from partitioner.importers.onnx import network_of
+from partitioner.importers.request import Request
+from partitioner.importers.torch import export_factory, export_program
+from partitioner.network import Network
+from split_core.files import sha256_of
+
+
+def read_module(location: str, request: Request) -> Network:
+    """The network that `package.module:factory` makes.
+
+    Raises:
+        ConfigError: the location, the arguments or the inputs do not fit the user's code.
+        ModelError: the network cannot be exported.
+    """
+    return _network(export_factory(location, request.args, request.inputs, big=request.weights), request)
+
+
+def read_program(location: str, request: Request) -> Network:
+    """The network of a `.pt2` file that `torch.export.save` wrote.
+
+    Raises:
+        ModelError: damaged, or it cannot be exported.
+    """
+    return _network(export_program(Path(location), big=request.weights), request)
+
+
+def _network(exported: Exported, request: Request) -> Network:
+    model = exported.model
+    source = {**exported.source, "sha256": sha256_of(model.SerializeToString(deterministic=True))}
+    return network_of(model, source, {**exported.axes, **request.axes}, exported.notes)
