@@ -16,7 +16,7 @@ from split_core.backends.base import Session
 from split_core.backends.device_buffers import Gpu, imported
 from split_core.backends.engine_cache import EngineCache, default_folder, key_of
 from split_core.backends.onnx_signature import Signature, read_signature
-from split_core.backends.tensorrt_build import DEFAULT_RANGES, Range, Recipe, made, serialised_engine
+from split_core.backends.tensorrt_build import Range, Recipe, made, serialised_engine
 from split_core.backends.tensorrt_log import log_of
 from split_core.backends.tensorrt_session import TensorRtSession
 from split_core.errors import BackendError
@@ -56,7 +56,7 @@ class TensorRtBackend:
         trt: Any = None,
         cuda: Any = None,
     ) -> None:
-        self._recipe = Recipe(precision, {**DEFAULT_RANGES, **(ranges or {})}, workspace_mb)
+        self._recipe = Recipe(precision, {} if ranges is None else ranges, workspace_mb)
         self._cache = EngineCache(Path(cache).expanduser() if cache else default_folder())
         self._trt = imported("tensorrt") if trt is None else trt
         # Before anything of TensorRT is made: without a driver its runtime may take the process down.
@@ -68,15 +68,12 @@ class TensorRtBackend:
     def load(self, model: bytes, *, threads: int) -> Session:
         """See `Backend.load`; `threads` means nothing to a GPU.  The first time it builds, for up to minutes."""
         signature = read_signature(model)
-        for port in signature.inputs:
-            for axis in range(len(port.shape)):
-                self._recipe.range_of(port, axis)
+        key = self._key(model, signature)
         with self._gpu.active():
-            engine = self._engine(model, signature)
+            engine = self._engine(key, model, signature)
         return TensorRtSession(self._trt, self._gpu, engine, signature=signature, recipe=self._recipe)
 
-    def _engine(self, model: bytes, signature: Signature) -> Any:
-        key = self._key(model)
+    def _engine(self, key: str, model: bytes, signature: Signature) -> Any:
         stored = self._cache.get(key)
         if stored is not None:
             engine = self._runtime.deserialize_cuda_engine(stored)
@@ -98,13 +95,13 @@ class TensorRtBackend:
         log.info("engine built", outputs=names, seconds=round(time.perf_counter() - started_s, 1), bytes=len(built))
         return built
 
-    def _key(self, model: bytes) -> str:
+    def _key(self, model: bytes, signature: Signature) -> str:
         recipe = self._recipe
         return key_of(
             model=sha256_of(model),
             library=[self._trt.__name__, self.version],
             gpu=[self._gpu.name, self._gpu.compute_capability],
             precision=recipe.precision,
-            ranges={name: list(sizes) for name, sizes in recipe.ranges.items()},
+            bounds=[[list(sizes) for sizes in recipe.bounds(port)] for port in signature.inputs],
             workspace_mb=recipe.workspace_mb,
         )

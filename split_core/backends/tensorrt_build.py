@@ -25,43 +25,49 @@ class Recipe:
 
     Attributes:
         precision: of `PRECISIONS`.  "fp32" also turns TF32 off.
-        ranges: for every dynamic size by name: the smallest, the usual and the greatest.
+        ranges: for every dynamic size by name: the smallest, the usual and the greatest; what is not said is
+            taken from `DEFAULT_RANGES`.
         workspace_mb: memory that a layer may use while it computes; None for TensorRT's own limit.
         target: a name in `trt.ComputeCapability`, to build for a GPU that is not here; TensorRT-RTX only.
     """
 
     precision: str = "fp32"
-    ranges: Mapping[str, Range] = field(default_factory=lambda: dict(DEFAULT_RANGES))
+    ranges: Mapping[str, Range] = field(default_factory=dict)
     workspace_mb: int | None = None
     target: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if not isinstance(self.ranges, Mapping):
+            raise ConfigError(f"ranges: expected sizes by name, such as batch: [1, 1, 8], got {self.ranges!r}")
         for name, sizes in self.ranges.items():
             if not _is_range(sizes):
                 raise ConfigError(
                     f"ranges.{name}: expected the smallest, usual and greatest size in rising order, "
                     f"such as [1, 1, 8], got {sizes!r}"
                 )
-        if self.workspace_mb is not None and self.workspace_mb < 1:
-            raise ConfigError(f"workspace_mb: must be at least 1, got {self.workspace_mb}")
+        if self.workspace_mb is not None and (type(self.workspace_mb) is not int or self.workspace_mb < 1):
+            raise ConfigError(f"workspace_mb: expected a whole number from 1, got {self.workspace_mb!r}")
 
-    def range_of(self, port: Port, axis: int) -> Range:
-        """Smallest, usual and greatest size of an axis.
+    def bounds(self, port: Port) -> list[Range]:
+        """Smallest, usual and greatest size of each axis.
 
         Raises:
             BackendError: a dynamic size that `ranges` does not name.
         """
-        size = port.shape[axis]
+        return [self._range(port, axis, size) for axis, size in enumerate(port.shape)]
+
+    def _range(self, port: Port, axis: int, size: int | str) -> Range:
         if isinstance(size, int):
             return size, size, size
-        if size not in self.ranges:
+        sizes = self.ranges.get(size, DEFAULT_RANGES.get(size))
+        if sizes is None:
             raise BackendError(
                 f"input {port.name!r}: the size of axis {axis}, {size!r}, may change and TensorRT must know how far; "
                 f"give ranges: {{{size}: [smallest, usual, greatest]}}"
             )
-        low, usual, high = self.ranges[size]
+        low, usual, high = sizes
         return low, usual, high
 
 
@@ -186,9 +192,8 @@ def _add_profile(builder: Any, network: Any, config: Any, signature: Signature, 
     profile, dynamic = builder.create_optimization_profile(), False
     for index, port in enumerate(signature.inputs):
         if any(isinstance(size, str) for size in port.shape):
-            sizes = [recipe.range_of(port, axis) for axis in range(len(port.shape))]
             # By position: the parser renames an input that is an output as well, see `engine_name`.
-            profile.set_shape(network.get_input(index).name, *zip(*sizes, strict=True))
+            profile.set_shape(network.get_input(index).name, *zip(*recipe.bounds(port), strict=True))
             dynamic = True
     if dynamic and config.add_optimization_profile(profile) < 0:
         raise BackendError(f"TensorRT refuses the ranges of {_ends(signature)}: {dict(recipe.ranges)}")

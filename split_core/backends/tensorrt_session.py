@@ -37,7 +37,7 @@ class TensorRtSession:
         self.inputs = tuple(port.name for port in signature.inputs)
         self.outputs = tuple(port.name for port in signature.outputs)
         self._takes, self._makes = bindings(trt, engine, signature)
-        self._bounds = [[recipe.range_of(port, axis) for axis in range(len(port.shape))] for port in signature.inputs]
+        self._bounds = [recipe.bounds(port) for port in signature.inputs]
         self._log, self._gpu, self._engine = log_of(trt), gpu, engine
         with gpu.active():
             self._context = engine.create_execution_context()

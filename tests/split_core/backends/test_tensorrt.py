@@ -253,9 +253,11 @@ def test_without_its_libraries_it_names_the_extra(monkeypatch: pytest.MonkeyPatc
         ({"ranges": {"batch": (4, 2, 8)}}, "ranges.batch: expected"),
         ({"ranges": {"batch": (0, 1, 8)}}, "ranges.batch: expected"),
         ({"ranges": {"batch": 8}}, "ranges.batch: expected"),
-        ({"workspace_mb": 0}, "workspace_mb: must be at least 1"),
+        ({"ranges": 8}, "ranges: expected sizes by name"),
+        ({"workspace_mb": 0}, "workspace_mb: expected a whole number from 1, got 0"),
+        ({"workspace_mb": "much"}, "workspace_mb: expected a whole number from 1, got 'much'"),
     ],
-    ids=["precision", "two sizes", "falling", "zero", "a number", "workspace"],
+    ids=["precision", "two sizes", "falling", "zero", "a number", "no names", "workspace", "a word"],
 )
 def test_options_that_cannot_be_are_config_errors(tmp_path: Path, cuda: FakeCuda, options: dict, said: str):
     with pytest.raises(ConfigError, match=said):
