@@ -15,6 +15,7 @@ from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.errors import BundleError, CodecError, ConfigError, MissingExtra, WireError
 from split_core.tensors import Array, TensorSpec, axis_sizes
+from split_core.tokeniser import Tokeniser
 from split_core.wire import Offload
 
 REHEARSALS = 3  # the first run allocates; the fastest of three is what a request will see
@@ -34,6 +35,7 @@ class Model:
         self._image = manifest.image
         self._cuts = tuple(tuple(tensor.spec for tensor in cut.tensors) for cut in manifest.cuts)
         self._outputs = tuple(tensor.spec for tensor in manifest.outputs)
+        self._max_length = manifest.preprocess.max_length if isinstance(manifest.preprocess, Tokeniser) else None
         self._longest = {name: max(sizes) for name, sizes in manifest.axes.items()}
         self._sessions, self._codecs = sessions, codecs
         self._entries = (self._image_specs() or self._cuts[0], *self._cuts[1:])
@@ -76,9 +78,7 @@ class Model:
             wrong = spec.mismatch_of(tensor.dtype, tensor.shape)
             if wrong:
                 raise WireError(f"cut {offload.cut}: {wrong}")
-        sizes = axis_sizes(specs, [tensor.shape for tensor in offload.tensors])
-        if isinstance(sizes, str):
-            raise WireError(f"cut {offload.cut}: {sizes}")
+        self._check_axes(offload, specs)
         return self._common_rows(offload, specs)
 
     def _check_codec(self, offload: Offload) -> None:
@@ -88,6 +88,17 @@ class Model:
         wanted = "input" if offload.cut == 0 and self._image else "hidden"
         if codec.kind != wanted:
             raise WireError(f"cut {offload.cut} takes {wanted} codecs, {offload.codec!r} is one for {codec.kind}")
+
+    def _check_axes(self, offload: Offload, specs: Sequence[TensorSpec]) -> None:
+        sizes = axis_sizes(specs, [tensor.shape for tensor in offload.tensors])
+        if isinstance(sizes, str):
+            raise WireError(f"cut {offload.cut}: {sizes}")
+        for name, size in sizes.items():
+            # Attention takes memory with the square of it: one request must not take all there is.
+            if self._max_length is not None and size > self._max_length:
+                raise WireError(
+                    f"cut {offload.cut}: axis {name!r} is {size} long, at most {self._max_length} is expected"
+                )
 
     def _common_rows(self, offload: Offload, specs: Sequence[TensorSpec]) -> int:
         rows = {t.shape[0] for s, t in zip(specs, offload.tensors, strict=True) if s.shape and s.shape[0] is None}

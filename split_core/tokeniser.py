@@ -17,7 +17,7 @@ class Tokeniser(BaseModel):
     Attributes:
         tokeniser: a name (`distilbert-base-uncased`) or the path of a `tokenizer.json`.
         sha256: of that `tokenizer.json`, in hex; None when only the name is known.
-        max_length: tokens of one text at most; None if there is no limit.
+        max_length: tokens of one text at most, and what a worker takes at most; None if there is no limit.
         truncation: where a longer text loses tokens; "none" refuses it.
         padding: where a shorter one in a batch is filled up.
         pad_id: the token that fills.

@@ -27,7 +27,7 @@ from split_core.files import canonical_json, sha256_of
 from split_core.telemetry.metrics import CloudMetrics
 from split_core.tensors import Array
 
-WIDTH = 3
+WIDTH, MAX_LENGTH = 3, 64
 
 
 class Doubling:
@@ -59,7 +59,7 @@ def text_manifest(*, batch: int | None = None, labels: list[str] | None = None) 
             "name": "text",
             "version": "1",
             "labels": labels or ["a", "b"],
-            "preprocess": {"tokeniser": "org/name", "max_length": 64},
+            "preprocess": {"tokeniser": "org/name", "max_length": MAX_LENGTH},
             "heads": [{**piece, "inputs": ["hidden"], "outputs": ["exit_1"]}],
             "cuts": [{"index": k, "tensors": tensors} for k in (0, 1)],
             "segments": [
@@ -151,9 +151,11 @@ def test_one_axis_has_one_length_in_all_tensors_of_a_request() -> None:
         model.rows_of(offload(model, 1, [hidden, mask[:, :4]]))
 
 
-def test_any_length_passes_and_any_width_does_not() -> None:
+def test_a_length_passes_up_to_the_tokenisers_and_another_width_never_does() -> None:
     model, _ = text_model()
-    assert model.rows_of(offload(model, 1, arrays(1000, 2))) == 2
+    assert model.rows_of(offload(model, 1, arrays(MAX_LENGTH, 2))) == 2
+    with pytest.raises(WireError, match="axis 'sequence' is 65 long, at most 64 is expected"):
+        model.rows_of(offload(model, 1, arrays(MAX_LENGTH + 1)))
     hidden, mask = arrays(5)
     with pytest.raises(WireError, match="expected float32"):
         model.rows_of(offload(model, 1, [hidden[:, :, :2], mask]))
