@@ -12,6 +12,9 @@ from split_core.errors import ModelError
 from split_core.registry import suggestion
 
 
+Best = dict[int, tuple[float, tuple[int, ...]]]  # last cut -> cost so far, and the cuts
+
+
 def successive(network: Network, rows: Sequence[CutRow]) -> list[CutRow]:
     """As many of the cuts as follow one another: each can be computed from the one before it.
 
@@ -57,14 +60,11 @@ def choose(rows: Sequence[CutRow], count: int, progress: Sequence[float]) -> lis
     logs = [math.log(row.u8_bytes / fewest) for row in rows]
     unit = (sum(logs) / len(logs) or 1.0) * count
     weights = [value / unit for value in logs]
-    best = {place: ((count + 1) * progress[place] ** 2 + weights[place], (place,)) for place in range(len(rows))}
+    best: Best = {place: ((count + 1) * progress[place] ** 2 + weights[place], (place,)) for place in range(len(rows))}
     for _ in range(count - 1):
         best = _one_more(best, weights, progress, count)
     ends = ((cost + (count + 1) * (1 - progress[path[-1]]) ** 2, path) for cost, path in best.values())
     return [rows[place] for place in min(ends)[1]]
-
-
-Best = dict[int, tuple[float, tuple[int, ...]]]  # last cut -> cost so far, and the cuts
 
 
 def _one_more(best: Best, weights: Sequence[float], progress: Sequence[float], count: int) -> Best:

@@ -108,7 +108,7 @@ def declared(item: ValueInfoProto) -> tuple[Dim, ...]:
 
 
 def _zeros(item: ValueInfoProto, sizes: Mapping[str, int]) -> Array:
-    """An input of this size: ones for floats, which no division minds, zeros for integers, valid indices of anything."""
+    """An input of this size: ones for floats, which no division minds, else zeros, valid indices of anything."""
     shape = [sizes[dim] if isinstance(dim, str) else dim for dim in declared(item)]
     dtype = helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type)
     return np.ones(shape, dtype) if dtype.kind == "f" else np.zeros(shape, dtype)
