@@ -7,7 +7,6 @@ the canonical image, so both sides feed segment 1 the same numbers when the code
 
 from __future__ import annotations
 
-import math
 import struct
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -98,10 +97,10 @@ class Preprocess(BaseModel):
         channels = 1 if colour == "gray" else 3
         if colour is not None and len(value) not in (1, channels):
             raise ValueError(f"expected {'1 number' if channels == 1 else '1 or 3 numbers'} for colour {colour!r}")
-        if not all(math.isfinite(number) for number in value):
+        if not all(abs(number) <= np.finfo(np.float32).max for number in value):  # also false for NaN
             raise ValueError("expected finite numbers")
-        if info.field_name == "std" and not all(number > 0.0 for number in value):
-            raise ValueError("expected numbers greater than 0")
+        if info.field_name == "std" and not all(number > np.finfo(np.float32).tiny for number in value):
+            raise ValueError("expected numbers greater than 0, as float32")
         return value
 
     @field_validator("resize_to")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from partitioner.build import NetworkFile
+from partitioner.manifest import NetworkFile
 from partitioner.preprocess import settled
 from split_core.config import load
 from split_core.errors import ConfigError, DataError
