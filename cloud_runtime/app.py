@@ -18,8 +18,7 @@ from cloud_runtime.engine import Engines
 from cloud_runtime.exchange import Exchange
 from cloud_runtime.models import Model, bundle_folders, load_model
 from cloud_runtime.server import Server
-from split_core.backends import BACKENDS
-from split_core.backends.base import Backend
+from split_core.backends.build import make_backend
 from split_core.errors import ConfigError
 from split_core.files import write_atomically
 from split_core.telemetry.http import Health, HealthServer
@@ -70,7 +69,7 @@ def build_worker(config: CloudConfig, clock: Callable[[], float] = time.monotoni
         BackendError: the backend cannot load or run a segment.
         LinkError: the listening address cannot be used.
     """
-    backend: Backend = BACKENDS.load(config.backend)()
+    backend = make_backend(config.backend, config.backend_options)
     folders = bundle_folders(config.bundles)
     loaded = [load_model(folder, backend, threads=config.threads, engines=config.engines) for folder in folders]
     models = {model.id: model for model in loaded}

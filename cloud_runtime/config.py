@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -46,6 +47,7 @@ class CloudConfig(Section):
         listen: ZeroMQ address; port 0 or `*` takes a free one.
         bundles: folders of bundles, or folders that hold `<name>/<version>/` of several.
         backend: name in `split_core.backends.BACKENDS`.
+        backend_options: what that backend takes: `precision`, `ranges`, ...
         engines: threads that compute.
         threads: intra-op threads of each.
         curve: keys of the encrypted link.
@@ -57,6 +59,7 @@ class CloudConfig(Section):
     listen: str = "tcp://0.0.0.0:5555"
     bundles: tuple[Path, ...] = Field(min_length=1)
     backend: str = "onnxruntime"
+    backend_options: dict[str, Any] = Field(default_factory=dict)
     engines: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
     limits: Limits = Limits()

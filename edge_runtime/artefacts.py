@@ -15,7 +15,7 @@ from edge_runtime.prefix import Pace, Prefix
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles, wire
-from split_core.backends import BACKENDS
+from split_core.backends.build import make_backend
 from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
@@ -70,7 +70,7 @@ class Artefacts:
         """The segments and heads, loaded; as slow as the profile says."""
         return Prefix(
             self.bundle,
-            BACKENDS.load(self.config.backend)(),
+            make_backend(self.config.backend, self.config.backend_options),
             threads=self.config.threads,
             pace=Pace(self.profile) if self.profile.slowdown > 1.0 else None,
         )

@@ -19,7 +19,7 @@ from edge_runtime.config import EdgeConfig
 from edge_runtime.sources.choose import pictures
 from split_core import bundle as bundles
 from split_core import config, policy, profiles
-from split_core.backends import BACKENDS
+from split_core.backends.build import make_backend, options_from
 from split_core.policy import CodecSection
 from split_core.profiles import HwProfile
 from split_core.telemetry.logs import log_to_stderr
@@ -66,6 +66,9 @@ def profile(
     policy_file: Annotated[Path | None, typer.Option("--policy", help="Takes the codecs from it.")] = None,
     frames: Annotated[int, typer.Option(help="How many frames to measure with.", min=20)] = 200,
     backend: Annotated[str, typer.Option(help="Inference engine.")] = "onnxruntime",
+    backend_options: Annotated[
+        list[str] | None, typer.Option("--backend-option", help="Of the engine: --backend-option precision=fp16")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads per session.", min=1)] = 1,
     slowdown: Annotated[
         float, typer.Option(help="Stand for a device this many times slower; the edge then waits to match.", min=1.0)
@@ -84,7 +87,7 @@ def profile(
         task = bar.add_task("Measuring", total=len(images) + profiling.WARM_UP)
         measured = profiling.profile(
             bundle,
-            BACKENDS.load(backend)(),
+            make_backend(backend, options_from(backend_options or ())),
             images,
             name=out.stem,
             codecs=codecs,

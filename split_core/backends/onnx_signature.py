@@ -24,6 +24,7 @@ DTYPES = {
     11: "float64",
 }
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
+NOTHING = memoryview(b"")
 Field = tuple[int, "int | memoryview"]
 
 
@@ -47,6 +48,7 @@ class Signature:
         inputs, outputs: as the graph lists them; weights that are listed as inputs are left out.
         nodes: each as TensorRT's parser spells them: `Conv -> "hidden_1"`.
         weights: dtypes of the initialisers, those that `DTYPES` knows.
+        files: where the model keeps weights outside of it, as paths relative to its folder.
         operators: types of the nodes.
     """
 
@@ -55,6 +57,7 @@ class Signature:
     nodes: tuple[str, ...]
     weights: frozenset[str]
     operators: frozenset[str]
+    files: tuple[str, ...]
 
 
 def read_signature(model: bytes) -> Signature:
@@ -80,25 +83,31 @@ def _signature(graph: memoryview) -> Signature:
     if not parts[12]:
         raise ValueError("its graph has no outputs")
     weights = [_initialiser(item) for item in parts[5]]
-    listed = {name for name, _ in weights}
+    listed = {name for name, *_ in weights}
     nodes = [_node(item) for item in parts[1]]
     return Signature(
         inputs=tuple(port for port in map(_port, parts[11]) if port.name not in listed),
         outputs=tuple(map(_port, parts[12])),
         nodes=tuple(f'{operator} -> "{made}"' for operator, made in nodes),
-        weights=frozenset(DTYPES[dtype] for _, dtype in weights if dtype in DTYPES),
+        weights=frozenset(DTYPES[dtype] for _, dtype, _ in weights if dtype in DTYPES),
         operators=frozenset(operator for operator, _ in nodes),
+        files=tuple(sorted({file for *_, file in weights if file})),
     )
 
 
-def _initialiser(tensor: memoryview) -> tuple[str, int]:
-    name, dtype = "", 0
+def _initialiser(tensor: memoryview) -> tuple[str, int, str]:
+    """Name, element type, and the file that holds the values; empty when the model does."""
+    name, dtype, file = "", 0, ""
     for number, value in _fields(tensor):
         if number == 8:
             name = _text(value)
         elif number == 2:
             dtype = _int(value)
-    return name, dtype
+        elif number == 13:
+            entry = dict(_fields(_bytes(value)))
+            if _text(entry.get(1, NOTHING)) == "location":
+                file = _text(entry.get(2, NOTHING))
+    return name, dtype, file
 
 
 def _node(node: memoryview) -> tuple[str, str]:
@@ -113,15 +122,15 @@ def _node(node: memoryview) -> tuple[str, str]:
 
 def _port(value_info: memoryview) -> Port:
     found = dict(_fields(value_info))
-    name = _text(found.get(1, memoryview(b"")))
-    tensor = dict(_fields(_bytes(found.get(2, memoryview(b""))))).get(1)
+    name = _text(found.get(1, NOTHING))
+    tensor = dict(_fields(_bytes(found.get(2, NOTHING)))).get(1)
     if tensor is None:
         raise ValueError(f"{name!r} is not a tensor")
     said = dict(_fields(_bytes(tensor)))
     dtype = _int(said.get(1, 0))
     if dtype not in DTYPES:
         raise ValueError(f"{name!r} has element type {dtype}, which no piece may have")
-    dims = [_bytes(dim) for number, dim in _fields(_bytes(said.get(2, memoryview(b"")))) if number == 1]
+    dims = [_bytes(dim) for number, dim in _fields(_bytes(said.get(2, NOTHING))) if number == 1]
     return Port(name, DTYPES[dtype], tuple(_axis(name, axis, dim) for axis, dim in enumerate(dims)))
 
 
@@ -129,7 +138,7 @@ def _axis(name: str, axis: int, dim: memoryview) -> int | str:
     said = dict(_fields(dim))
     if 1 in said:
         return _int(said[1])
-    return _text(said.get(2, memoryview(b""))) or ("batch" if axis == 0 else f"{name}[{axis}]")
+    return _text(said.get(2, NOTHING)) or ("batch" if axis == 0 else f"{name}[{axis}]")
 
 
 def _fields(message: memoryview) -> Iterator[Field]:

@@ -5,8 +5,9 @@ Needs an NVIDIA GPU with its driver, `tensorrt` 8.6 or later and `pycuda`; impor
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,43 +66,56 @@ class TensorRtBackend:
         with self._gpu.active():
             self._runtime = made(self._trt, "runtime", self._trt.Runtime)
 
-    def load(self, model: bytes, *, threads: int) -> Session:
+    def load(self, model: bytes, *, threads: int, folder: Path | None = None) -> Session:
         """See `Backend.load`; `threads` means nothing to a GPU.  The first time it builds, for up to minutes."""
         signature = read_signature(model)
-        key = self._key(model, signature)
+        key = self._key(model, signature, folder)
         with self._gpu.active():
-            engine = self._engine(key, model, signature)
+            engine = self._engine(key, lambda: self._built(model, signature, folder))
         return TensorRtSession(self._trt, self._gpu, engine, signature=signature, recipe=self._recipe)
 
-    def _engine(self, key: str, model: bytes, signature: Signature) -> Any:
+    def _engine(self, key: str, build: Callable[[], bytes]) -> Any:
         stored = self._cache.get(key)
         if stored is not None:
             engine = self._runtime.deserialize_cuda_engine(stored)
             if engine is not None:
                 return engine
             log.warning("TensorRT refuses a cached engine, building it again", reason=log_of(self._trt).last())
-        built = self._built(model, signature)
+        built = build()
         engine = self._runtime.deserialize_cuda_engine(built)
         if engine is None:
             raise BackendError(f"TensorRT refuses the engine that it has just built: {log_of(self._trt).last()}")
         self._cache.put(key, built)
         return engine
 
-    def _built(self, model: bytes, signature: Signature) -> bytes:
+    def _built(self, model: bytes, signature: Signature, folder: Path | None) -> bytes:
         names = [port.name for port in signature.outputs]
         log.info("building an engine, which may take minutes", outputs=names, precision=self._recipe.precision)
         started_s = time.perf_counter()
-        built = serialised_engine(self._trt, model, signature, self._recipe)
+        built = serialised_engine(self._trt, model, signature, self._recipe, folder)
         log.info("engine built", outputs=names, seconds=round(time.perf_counter() - started_s, 1), bytes=len(built))
         return built
 
-    def _key(self, model: bytes, signature: Signature) -> str:
+    def _key(self, model: bytes, signature: Signature, folder: Path | None) -> str:
         recipe = self._recipe
         return key_of(
-            model=sha256_of(model),
+            model=[sha256_of(model), *(_sha256_of_file(folder, file) for file in signature.files)],
             library=[self._trt.__name__, self.version],
             gpu=[self._gpu.name, self._gpu.compute_capability],
             precision=recipe.precision,
             bounds=[[list(sizes) for sizes in recipe.bounds(port)] for port in signature.inputs],
             workspace_mb=recipe.workspace_mb,
         )
+
+
+def _sha256_of_file(folder: Path | None, file: str) -> str:
+    if folder is None:
+        raise BackendError(f"the model keeps weights in {file}, and nobody said in which folder")
+    digest = hashlib.sha256()
+    try:
+        with (folder / file).open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise BackendError(f"{folder / file}: the model's weights cannot be read ({error.strerror})") from error
+    return digest.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from split_core.backends.onnx_signature import Port, Signature
@@ -76,14 +77,17 @@ def _is_range(sizes: Any) -> bool:
     return whole and 1 <= sizes[0] <= sizes[1] <= sizes[2]
 
 
-def serialised_engine(trt: Any, model: bytes, signature: Signature, recipe: Recipe) -> bytes:
+def serialised_engine(
+    trt: Any, model: bytes, signature: Signature, recipe: Recipe, folder: Path | None = None
+) -> bytes:
     """Parse `model` and build its engine; seconds to minutes, with the CUDA context current where there is one.
 
     Args:
         trt: the module.
-        model: a serialised ONNX model with its weights inside.
+        model: a serialised ONNX model.
         signature: its own.
         recipe: how to build.
+        folder: where `signature.files` are.
 
     Raises:
         BackendError: the parser refuses a node, the precision is not in the model, a range is missing, or the
@@ -94,7 +98,7 @@ def serialised_engine(trt: Any, model: bytes, signature: Signature, recipe: Reci
     log.clear()
     builder = made(trt, "builder", trt.Builder)
     # The parser refers to its bytes and its network to both: all must live until the engine is there.
-    network, parser = _parsed(trt, builder, model, signature)
+    network, parser = _parsed(trt, builder, model, signature, folder)
     config = _config(trt, builder, recipe)
     _add_profile(builder, network, config, signature, recipe)
     engine = builder.build_serialized_network(network, config)
@@ -135,10 +139,12 @@ def check_precision(trt: Any, signature: Signature, precision: str) -> None:
     )
 
 
-def _parsed(trt: Any, builder: Any, model: bytes, signature: Signature) -> tuple[Any, Any]:
+def _parsed(trt: Any, builder: Any, model: bytes, signature: Signature, folder: Path | None) -> tuple[Any, Any]:
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, log_of(trt).handle)
-    if not parser.parse(model):
+    # The parser wants the path of the model, and looks for weights beside it.
+    beside = (str(folder / "model.onnx"),) if folder is not None and signature.files else ()
+    if not parser.parse(model, *beside):
         raise BackendError(f"TensorRT cannot read {_ends(signature)}: {_parser_error(parser, signature)}")
     found = network.num_inputs, network.num_outputs
     if found != (len(signature.inputs), len(signature.outputs)):

@@ -71,6 +71,11 @@ def test_tokens_and_masks_that_pass_through_are_taken():
     assert engine(pieces.encoder(np.random.default_rng(0)))
 
 
+def test_weights_outside_of_the_model_are_found(tmp_path: Path):
+    content = pieces.with_weights_outside(np.random.default_rng(0), tmp_path)
+    assert serialised_engine(trt, content, read_signature(content), Recipe(target=TARGET), tmp_path)
+
+
 def test_the_parser_renames_an_input_that_is_an_output():
     content = pieces.encoder(np.random.default_rng(0))
     network = trt.Builder(trt.Logger()).create_network(0)

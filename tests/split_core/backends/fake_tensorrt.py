@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,12 +192,16 @@ class FakeParser:
     def get_error(self, index: int) -> SimpleNamespace:
         return self._errors[index]
 
-    def parse(self, content: bytes) -> bool:
+    def parse(self, content: bytes, path: str | None = None) -> bool:
         kinds = self._trt.NetworkDefinitionCreationFlag
         batch = 1 << kinds.EXPLICIT_BATCH if hasattr(kinds, "EXPLICIT_BATCH") else 0
         if self._trt.needs_explicit_batch() and not self._network.flags & batch:
             return self._refuse(-1, "this version of the parser needs an explicit batch")
         model = onnx.load_from_string(content)
+        if path:
+            onnx.load_external_data_for_model(model, str(Path(path).parent))
+        if any(item.external_data for item in model.graph.initializer):
+            return self._refuse(-1, "Failed to open file: /piece.weights")
         for index, node in enumerate(model.graph.node):
             if not onnx.defs.has(node.op_type):
                 return self._refuse(index, 'creator && "Plugin not found,\n are the plugin name and version correct?"')

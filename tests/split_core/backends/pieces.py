@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -90,3 +92,11 @@ def quantised(rng: np.random.Generator) -> bytes:
 def said_by_onnxruntime(content: bytes, feeds: Sequence[np.ndarray]) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return session.run(None, dict(zip([item.name for item in session.get_inputs()], feeds, strict=True)))
+
+
+def with_weights_outside(rng: np.random.Generator, folder: Path) -> bytes:
+    """`linear` with its weights in `folder`, in a file of their own."""
+    whole = onnx.load_from_string(linear(rng))
+    onnx.external_data_helper.convert_model_to_external_data(whole, location="piece.weights", size_threshold=0)
+    onnx.save(whole, folder / "piece.onnx")
+    return (folder / "piece.onnx").read_bytes()

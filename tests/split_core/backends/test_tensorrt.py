@@ -229,6 +229,25 @@ def test_a_cache_that_cannot_be_written_costs_a_build_and_nothing_else(trt: Fake
     assert session.run([np.ones((1, 4), np.float32)])
 
 
+def test_weights_outside_of_the_model_are_found_and_are_part_of_the_key(trt: FakeTensorRt, tmp_path: Path, rng):
+    content = pieces.with_weights_outside(rng, tmp_path)
+    loaded, feeds = backend(trt, tmp_path / "engines"), [np.ones((2, 4), np.float32)]
+    first = loaded.load(content, threads=1, folder=tmp_path).run(feeds)[0]
+    weights = tmp_path / "piece.weights"
+    doubled = np.frombuffer(weights.read_bytes(), np.float32) * 2
+    weights.write_bytes(doubled.tobytes())
+    np.testing.assert_array_equal(loaded.load(content, threads=1, folder=tmp_path).run(feeds)[0], 2 * first)
+
+
+def test_weights_that_are_missing_are_named(trt: FakeTensorRt, tmp_path: Path, rng):
+    content = pieces.with_weights_outside(rng, tmp_path)
+    with pytest.raises(BackendError, match=r"keeps weights in piece\.weights, and nobody said in which folder"):
+        backend(trt, tmp_path).load(content, threads=1)
+    (tmp_path / "piece.weights").unlink()
+    with pytest.raises(BackendError, match=r"piece\.weights: the model's weights cannot be read"):
+        backend(trt, tmp_path).load(content, threads=1, folder=tmp_path)
+
+
 # What is missing.
 
 
