@@ -43,7 +43,5 @@ class Tokeniser(BaseModel):
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         if self.sha256 not in (None, found):
-            raise DataError(
-                f"{path}: sha256 is {found[:12]}, expected {str(self.sha256)[:12]}; give that file"
-            )
+            raise DataError(f"{path}: sha256 is {found[:12]}, expected {str(self.sha256)[:12]}; give that file")
         return self.model_copy(update={"sha256": found})
