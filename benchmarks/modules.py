@@ -1,6 +1,8 @@
-"""Plain torch modules with the shapes of graph that cutting must get right: concatenations, branches, long skips, exits."""
+"""Plain torch modules with graphs that cutting must get right: concatenations, branches, long skips, exits."""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +88,7 @@ class UNet(nn.Module):
         super().__init__()
         sizes = [width * 2**k for k in range(depth + 1)]
         self.stem = convolution(3, width)
-        self.down = nn.ModuleList(convolution(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.down = nn.ModuleList(convolution(a, b) for a, b in itertools.pairwise(sizes))
         self.up = nn.ModuleList(convolution(a + b, a) for a, b in zip(sizes[-2::-1], sizes[:0:-1], strict=True))
         self.head = nn.Conv2d(width, classes, 1)
 
@@ -106,7 +108,7 @@ class BranchyNet(nn.Module):
     def __init__(self, classes: int, width: int, stages: int = 4) -> None:
         super().__init__()
         sizes = [3, *(width * 2**k for k in range(stages))]
-        self.stages = nn.ModuleList(convolution(a, b, 3, 2) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.stages = nn.ModuleList(convolution(a, b, 3, 2) for a, b in itertools.pairwise(sizes))
         self.heads = nn.ModuleList(head(channels, classes) for channels in sizes[1:])
 
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -125,7 +125,7 @@ def _dim(name: str, axis: int, text: str, sizes: dict[str, tuple[int, int]]) -> 
     match = _AXIS.match(text)
     if match is None:
         raise ConfigError(
-            f"--input {name}: axis {axis} is {text!r}; expected a size, 'batch', or a name like sequence or sequence(16:24)"
+            f"--input {name}: axis {axis} is {text!r}; expected a size, 'batch', or a name like sequence(16:24)"
         )
     label = match["name"]
     if label == BATCH and (axis or match["sizes"] is not None):

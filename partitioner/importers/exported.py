@@ -41,17 +41,19 @@ class Exported:
 def clean(model: ModelProto, wrapper: str) -> None:
     """Keep what the network computes and its blocks' names; nothing of the machine that built it.
 
-    Stack traces, paths and doc strings go, and the name of the module `wrapper` around the network.
+    Stack traces, paths and doc strings go, and the name of the module `wrapper` around the network from all names.
     """
     model.ir_version = IR
-    model.doc_string = ""
+    model.ClearField("doc_string")
     del model.metadata_props[:]
     for graph in _graphs(model):
-        graph.doc_string = ""
+        graph.ClearField("doc_string")
         del graph.metadata_props[:]
         for item in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-            item.doc_string = ""
+            item.ClearField("doc_string")
             del item.metadata_props[:]
+        for item in (*graph.value_info, *graph.initializer):
+            item.name = item.name.removeprefix(f"{wrapper}.")
         for node in graph.node:
             _clean_node(node, wrapper)
 
@@ -77,7 +79,7 @@ def name_axes(
 def observed_dims(
     cases: Sequence[Mapping[str, int]], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[int | str | None, ...]:
-    """Which axis of an output follows which dynamic axis, from its shape in every case.
+    """Which axis of an output follows which dynamic axis, from its shape in every case: a size, a name or None.
 
     Args:
         cases: sizes of the dynamic axes, one mapping per run; the batch under "batch".
@@ -109,7 +111,8 @@ def _graphs(model: ModelProto) -> Iterator[GraphProto]:
 
 
 def _clean_node(node: NodeProto, wrapper: str) -> None:
-    node.doc_string = ""
+    node.ClearField("doc_string")
+    node.input[:] = [name.removeprefix(f"{wrapper}.") for name in node.input]  # its weights: `network.stem.weight`
     node.name = node.name.replace(f"/{wrapper}/", "/", 1)  # TorchScript's names are paths
     scopes = [_unwrapped(entry.value, wrapper) for entry in node.metadata_props if entry.key == NAME_SCOPES]
     del node.metadata_props[:]
@@ -123,4 +126,5 @@ def _unwrapped(scopes: str, wrapper: str) -> str:
         names = ast.literal_eval(scopes)
     except (ValueError, SyntaxError):
         return scopes
-    return repr([name.removeprefix(f"{wrapper}.") for name in names if name != wrapper])
+    kept = [name for name in names if name != wrapper and not name.startswith("_empty_nn_module_stack")]
+    return repr([name.removeprefix(f"{wrapper}.") for name in kept])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import re
 import sys
 import traceback
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LONGEST_LINE = 240
+LONGEST_LINE = 160
 # Frames here are not the place in the user's code that a person wants to read about.
 _LIBRARIES = ("torch", "onnxscript", "onnx_ir", "onnx", "numpy", "sympy")
 _OURS = Path(__file__).parent.parent
@@ -61,7 +62,23 @@ def one_line(error: BaseException) -> str:
     said = next((line for line in lines if re.search(r"\w", line)), "")
     if said.endswith(":") and len(lines) > 1:
         said = " ".join(line for line in lines if line)
-    return f"{type(error).__name__}: {said}"[:LONGEST_LINE].rstrip(": ")
+    said = f"{type(error).__name__}: {said}".rstrip(": ")
+    return said if len(said) <= LONGEST_LINE else f"{said[:LONGEST_LINE]}..."
+
+
+@contextlib.contextmanager
+def no_native_output() -> Iterator[None]:
+    """Keep what C++ writes to standard output off the terminal: TorchScript prints the whole graph when it fails."""
+    if sys.__stdout__ is not None:
+        sys.__stdout__.flush()
+    kept, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(sink)
 
 
 @contextlib.contextmanager
@@ -69,10 +86,13 @@ def _silence() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
 

@@ -9,6 +9,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -92,10 +93,12 @@ def _imported(location: str, module_name: str) -> Any:
 
 
 def _near_module(name: str) -> str:
-    """A Python file of the current directory whose name is near."""
-    files = [entry.removesuffix(".py") for entry in os.listdir() if entry.endswith(".py")]
-    near = difflib.get_close_matches(name, files, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """A Python file beside where the module would be, of a similar name."""
+    package, _, last = name.rpartition(".")
+    folder = Path(*package.split("."))
+    files = [entry.stem for entry in folder.glob("*.py")] if folder.is_dir() else []
+    near = difflib.get_close_matches(last, files, n=1)
+    return f"; did you mean {f'{package}.{near[0]}'.lstrip('.')!r}?" if near else ""
 
 
 def _value(key: str, text: str) -> Any:
@@ -118,7 +121,9 @@ def _check_arguments(location: str, factory: Callable[..., Any], args: Mapping[s
         signature = inspect.signature(factory)
     except ValueError:  # a class written in C tells no signature; calling it will
         return
-    takes = [name for name, item in signature.parameters.items() if item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)]
+    takes = [
+        name for name, item in signature.parameters.items() if item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
+    ]
     open_ended = any(item.kind is item.VAR_KEYWORD for item in signature.parameters.values())
     for name in args:
         if name not in takes and not open_ended:

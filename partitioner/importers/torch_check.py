@@ -15,18 +15,27 @@ from torch import Tensor
 
 from partitioner.importers.foreign import ForeignError, foreign, one_line
 from split_core.backends.onnxruntime import OPTIMISATION, RUN_ERRORS
+from split_core.errors import ModelError
 from split_core.tensors import Array
 
 # Largest difference between torch and onnxruntime, as a share of the largest value.
 TOLERANCE = 1e-3
 
 
+Case = Mapping[str, int]
+Reference = tuple[Array, ...]
+
+
 class Mismatch(Exception):
     """The graph is not the module's function, or does not run; the message is one line."""
 
 
-Case = Mapping[str, int]
-Reference = tuple[Array, ...]
+class Refused(Exception):
+    """The module itself fails in a case; the message is one line."""
+
+    def __init__(self, case: Case, error: ForeignError) -> None:
+        super().__init__(str(error))
+        self.case = case
 
 
 def references(
@@ -35,17 +44,30 @@ def references(
     """What the module itself gives in every case.
 
     Raises:
-        ForeignError: it raises.
-        Mismatch: an output is not a number on random input, so that nothing can be compared.
+        Refused: it raises.
+        Mismatch: an output is not a number on random input, or is another each time, so that nothing can be compared.
     """
-    found = []
-    for case in cases:
-        with torch.no_grad():
-            outputs = foreign(lambda case=case: call(*values(case)))  # type: ignore[misc]
-        found.append(tuple(tensor.detach().numpy().copy() for tensor in outputs))
-        if any(np.isnan(array).any() for array in found[-1] if array.dtype.kind == "f"):
+    found = [_called(call, values(case), case) for case in cases]
+    for case, outputs in zip(cases, found, strict=True):
+        if any(np.isnan(array).any() for array in outputs if array.dtype.kind == "f"):
             raise Mismatch(f"its outputs are not numbers (NaN) at {said(case)}")
+    for number, (first, again) in enumerate(zip(found[0], _called(call, values(cases[0]), cases[0]), strict=True), 1):
+        try:
+            _compare(f"output {number}", again, first)
+        except Mismatch as error:
+            raise Mismatch("it gives another output each time for the same input; take the randomness out") from error
     return found
+
+
+def _called(call: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor, ...], case: Case) -> Reference:
+    try:
+        with torch.no_grad():
+            outputs = foreign(lambda: call(*tensors))
+    except ForeignError as error:
+        if isinstance(error.__cause__, ModelError):
+            raise Mismatch(str(error.__cause__)) from error
+        raise Refused(case, error) from error
+    return tuple(tensor.detach().numpy().copy() for tensor in outputs)
 
 
 def shapes_in_runs(
@@ -113,7 +135,6 @@ def _compare(where: str, got: Array, wanted: Array) -> None:
     scale = float(np.abs(there).max(initial=0.0)) or 1.0
     off = float(np.abs(here - there).max(initial=0.0))
     if off > TOLERANCE * scale:
-        raise Mismatch(f"{where} differs from torch by {off:.2g} (largest value {scale:.2g}, allowed {TOLERANCE:g} of it)")
-
-
-__all__ = ["TOLERANCE", "ForeignError", "Mismatch", "references", "said", "shapes_in_runs"]
+        raise Mismatch(
+            f"{where} differs from torch by {off:.2g} (largest value {scale:.2g}, allowed {TOLERANCE:g} of it)"
+        )

@@ -45,14 +45,14 @@ def vocabulary(network: nn.Module) -> tuple[int, int]:
 
 
 def _pixels(config: Any) -> Derived:
-    side, channels, notes = getattr(config, "image_size", None), getattr(config, "num_channels", 3), ()
+    side, channels, notes = getattr(config, "image_size", None), getattr(config, "num_channels", 3), list[str]()
     if side is None:
         side = DEFAULT_SIDE
-        notes = (f"its config has no image size; taken as {side}x{side}; say another with --input pixel_values=batch,...",)
+        notes.append(f"no image size in its config: taken as {side}x{side}; or say --input pixel_values=batch,3,H,W")
     height, width = (side, side) if isinstance(side, int) else _height_width(side)
     spec = InputSpec("pixel_values", "float32", (BATCH, channels, height, width))
     value = spec.example({BATCH: ROWS}, np.random.default_rng(SEED))
-    return (spec,), (torch.from_numpy(value),), {}, notes
+    return (spec,), (torch.from_numpy(value),), {}, tuple(notes)
 
 
 def _height_width(side: Any) -> tuple[int, int]:
@@ -74,14 +74,17 @@ def _tokens(network: nn.Module, config: Any) -> Derived:
     rng, shape = np.random.default_rng(SEED), (ROWS, sizes[1])
     values = [_mask(shape) if name == "attention_mask" else rng.integers(*vocabulary(network), shape) for name in names]
     specs = tuple(
-        InputSpec(name, "int64", (BATCH, "decoder_sequence" if name.startswith("decoder") else "sequence")) for name in names
+        InputSpec(name, "int64", (BATCH, "decoder_sequence" if name.startswith("decoder") else "sequence"))
+        for name in names
     )
     return specs, tuple(torch.from_numpy(value) for value in values), axes, ()
 
 
 def _sizes(config: Any) -> tuple[int, int]:
     """Two lengths that fit the positions that it has."""
-    longest = next((size for name in ("max_position_embeddings", "n_positions") if (size := getattr(config, name, None))), None)
+    longest = next(
+        (size for name in ("max_position_embeddings", "n_positions") if (size := getattr(config, name, None))), None
+    )
     if not isinstance(longest, int) or longest >= AXIS_SIZES[1] + 2:
         return AXIS_SIZES
     return max(2, longest // 3), max(3, longest // 2)

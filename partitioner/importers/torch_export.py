@@ -1,10 +1,10 @@
-"""The exporters of torch, best first: dynamo, TorchScript, and both with a fixed batch of one.  Each in, one graph out."""
+"""The exporters of torch, best first: dynamo, TorchScript, and both with a fixed batch of one."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -12,6 +12,7 @@ import torch
 from onnx import ModelProto
 
 from partitioner.importers.exported import OPSET, clean, fixed_batch
+from partitioner.importers.foreign import no_native_output
 from partitioner.importers.torch_inputs import Inputs
 from partitioner.importers.torch_outputs import WRAPPER, Named
 from partitioner.inputs import BATCH
@@ -20,6 +21,7 @@ from split_core.errors import ModelError
 # Protocol buffers end at 2 GB; a graph and its other constants need room beside the weights.
 LARGE_BYTES = 1_800_000_000
 FILE = "network.onnx"
+FIXED = ", fixed batch"
 
 Dims = tuple[tuple[int | str, ...], ...]
 
@@ -44,6 +46,10 @@ class Exporter:
         """Dimensions of the inputs as this exporter leaves them."""
         return tuple(fixed_batch(spec.dims) if self.fixed else spec.dims for spec in inputs.specs)
 
+    def with_fixed_batch(self) -> Exporter:
+        """The same way, by the name that it has for a network whose inputs have no batch axis to free."""
+        return replace(self, name=f"{self.name.removesuffix(FIXED)}{FIXED}")
+
 
 def folder_for(network: torch.nn.Module, big: Path | None, large_bytes: int) -> Path | None:
     """Where the weights go as external data: `big` for a large network, None for one that fits in a file.
@@ -55,30 +61,59 @@ def folder_for(network: torch.nn.Module, big: Path | None, large_bytes: int) -> 
     if size <= large_bytes:
         return None
     if big is None:
-        raise ModelError(f"the network has {size / 1e9:.1f} GB of weights, more than one ONNX file holds; it needs a folder")
+        raise ModelError(
+            f"the network has {size / 1e9:.1f} GB of weights, more than one ONNX file holds; it needs a folder"
+        )
     return big
 
 
 def dynamo_graph(
-    network: Named | torch.export.ExportedProgram, inputs: Inputs, dims: Dims, outputs: tuple[str, ...], folder: Path | None
+    network: Named, inputs: Inputs, dims: Dims, outputs: tuple[str, ...], folder: Path | None
 ) -> ModelProto:
     """Through `torch.export` and onnxscript, optimised; each node knows the block that it comes from."""
-    shapes = tuple({axis: dim for axis, dim in enumerate(row) if isinstance(dim, str)} for row in dims)
-    traced = isinstance(network, torch.export.ExportedProgram)
     program = torch.onnx.export(
         network,
-        () if traced else inputs.at(_smallest(inputs, dims)),
+        inputs.at(_smallest(inputs, dims)),
         input_names=list(inputs.names),
         output_names=list(outputs),
-        dynamic_shapes=None if traced else (shapes,),
+        dynamic_shapes=(_free_axes(dims),),
         opset_version=OPSET,
         dynamo=True,
-        external_data=folder is not None,
         verbose=False,
     )
-    assert program is not None
+    return _cleaned(program, folder)
+
+
+def program_graph(
+    program: torch.export.ExportedProgram,
+    network: Named,
+    inputs: Inputs,
+    dims: Dims,
+    outputs: tuple[str, ...],
+    folder: Path | None,
+) -> ModelProto:
+    """Of a program that torch has traced already; `network` is not needed, and the axes only get their names."""
+    exported = torch.onnx.export(
+        program,
+        input_names=list(inputs.names),
+        output_names=list(outputs),
+        dynamic_shapes=_free_axes(dims),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    return _cleaned(exported, folder)
+
+
+def _free_axes(dims: Dims) -> tuple[dict[int, str], ...]:
+    return tuple({axis: dim for axis, dim in enumerate(row) if isinstance(dim, str)} for row in dims)
+
+
+def _cleaned(program: torch.onnx.ONNXProgram | None, folder: Path | None) -> ModelProto:
+    if program is None:
+        raise TypeError("the dynamo exporter gave nothing")
     if folder is None:
-        model = program.model_proto
+        model: ModelProto = program.model_proto
     else:
         program.save(folder / FILE, external_data=True)
         model = onnx.load(folder / FILE, load_external_data=False)
@@ -90,11 +125,8 @@ def torchscript_graph(
     network: Named, inputs: Inputs, dims: Dims, outputs: tuple[str, ...], folder: Path | None
 ) -> ModelProto:
     """Through a trace of one run: what Python decided in that run is decided for good."""
-    axes = {
-        name: {axis: dim for axis, dim in enumerate(row) if isinstance(dim, str)}
-        for name, row in zip(inputs.names, dims, strict=True)
-    }
-    with tempfile.TemporaryDirectory() as scratch:
+    axes = dict(zip(inputs.names, _free_axes(dims), strict=True))
+    with tempfile.TemporaryDirectory() as scratch, no_native_output():
         path = (folder or Path(scratch)) / FILE
         torch.onnx.export(
             network,
@@ -105,6 +137,7 @@ def torchscript_graph(
             dynamic_axes={name: entry for name, entry in axes.items() if entry},
             opset_version=OPSET,
             dynamo=False,
+            verbose=False,
         )
         model = onnx.load(path, load_external_data=False)
     del model.graph.value_info[:]  # its axes carry numbers of the trace for names, and sometimes sizes of it
@@ -118,12 +151,12 @@ def _smallest(inputs: Inputs, dims: Dims) -> dict[str, int]:
     return {**inputs.cases((2,) if dynamic else (1,))[0], BATCH: 2 if dynamic else 1}
 
 
-_NO_BATCHES = "the worker cannot batch: it runs one row at a time"
+NO_BATCHES = "the worker cannot batch, it runs one row at a time"
 _NO_SCOPES = "blocks are named after the graph's nodes, and what Python decided while tracing is fixed"
 DYNAMO = Exporter("dynamo", False, "", dynamo_graph)
 EXPORTERS = (
     DYNAMO,
     Exporter("torchscript", False, _NO_SCOPES, torchscript_graph),
-    Exporter("torchscript, fixed batch", True, f"{_NO_BATCHES}; {_NO_SCOPES}", torchscript_graph),
-    Exporter("dynamo, fixed batch", True, _NO_BATCHES, dynamo_graph),
+    Exporter(f"dynamo{FIXED}", True, NO_BATCHES, dynamo_graph),
+    Exporter(f"torchscript{FIXED}", True, f"{NO_BATCHES}; {_NO_SCOPES}", torchscript_graph),
 )

@@ -17,6 +17,7 @@ from split_core.errors import ConfigError, ModelError
 from split_core.registry import suggestion
 from split_core.tensors import DTYPES, Array
 
+ROW = "row"  # key of a case: the first row to take
 ROWS = 3  # of the values kept: the proof runs batches of 1, 2 and 3
 SEED = 0
 
@@ -50,13 +51,18 @@ class Inputs:
         return any(BATCH in spec.dims for spec in self.specs)
 
     def at(self, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
-        """The values cut to the given sizes of the dynamic axes."""
+        """The values cut to the given sizes of the dynamic axes; from row `sizes["row"]` on, where it is said."""
         return tuple(_narrowed(value, spec.dims, sizes) for value, spec in zip(self.values, self.specs, strict=True))
 
     def cases(self, batches: Sequence[int]) -> list[dict[str, int]]:
-        """Sizes to prove the network at: every batch at the small sizes, then each axis alone at its large one."""
+        """Sizes to prove the network at: every batch at the small sizes, then each axis alone at its large one.
+
+        With no batch but one, every row by itself takes the place of the batches.
+        """
         small = {axis: low for axis, (low, _) in self.axes.items()}
         cases = [{BATCH: batch, **small} for batch in (batches if self.batched else batches[:1])]
+        if self.batched and max(batches) == 1:
+            cases = [{BATCH: 1, **small, ROW: row} for row in range(ROWS)]
         return cases + [{**cases[-1], axis: high} for axis, (_, high) in self.axes.items()]
 
 
@@ -88,7 +94,11 @@ def inputs_of(location: str, network: nn.Module, given: Sequence[InputSpec], exa
 def parameters_of(network: nn.Module) -> tuple[list[str], bool]:
     """Names of what `forward` takes, and whether it takes any other keyword too."""
     items = inspect.signature(network.forward).parameters.values()
-    names = [item.name for item in items if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
+    names = [
+        item.name
+        for item in items
+        if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)
+    ]
     return names, any(item.kind is item.VAR_KEYWORD for item in items)
 
 
@@ -102,7 +112,9 @@ def _by_name(location: str, network: nn.Module, names: Sequence[str]) -> bool:
     if near or len(strange) < len(names):
         if open_ended and not near:
             return True
-        raise ConfigError(f"--input {strange[0]}: forward of {location} has no such parameter{near}; it has: {', '.join(takes)}")
+        raise ConfigError(
+            f"--input {strange[0]}: forward of {location} has no such parameter{near}; it has: {', '.join(takes)}"
+        )
     return False
 
 
@@ -120,12 +132,14 @@ def _named_examples(location: str, network: nn.Module, examples: Any) -> dict[st
 def _tensor(location: str, name: str, value: Any) -> Tensor:
     value = torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
     if not isinstance(value, Tensor):
-        raise ModelError(f"{location}: example {name!r} is a {type(value).__name__}; expected a tensor or a numpy array")
-    value = value.detach().to("cpu")
-    value = value.float() if value.is_floating_point() else value
-    if str(value.dtype).removeprefix("torch.") not in DTYPES or 0 in value.shape:
-        raise ModelError(f"{location}: example {name!r}: {value.dtype} {tuple(value.shape)} cannot be an input")
-    return value
+        raise ModelError(
+            f"{location}: example {name!r} is a {type(value).__name__}; expected a tensor or a numpy array"
+        )
+    tensor: Tensor = value.detach().to("cpu")
+    tensor = tensor.float() if tensor.is_floating_point() else tensor
+    if str(tensor.dtype).removeprefix("torch.") not in DTYPES or 0 in tensor.shape:
+        raise ModelError(f"{location}: example {name!r}: {tensor.dtype} {tuple(tensor.shape)} cannot be an input")
+    return tensor
 
 
 def _specs_of(examples: Mapping[str, Tensor]) -> tuple[InputSpec, ...]:
@@ -192,5 +206,5 @@ def _varied(row: Tensor, times: int) -> Tensor:
 def _narrowed(value: Tensor, dims: Sequence[int | str], sizes: Mapping[str, int]) -> Tensor:
     for axis, dim in enumerate(dims):
         if isinstance(dim, str):
-            value = value.narrow(axis, 0, sizes[dim])
+            value = value.narrow(axis, sizes.get(ROW, 0) if dim == BATCH else 0, sizes[dim])
     return value.clone(memory_format=torch.contiguous_format)

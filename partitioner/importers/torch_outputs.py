@@ -42,8 +42,8 @@ class Named(nn.Module):
 def outputs_of(raw: Any) -> dict[str, Tensor]:
     """Names for what a `forward` returns.
 
-    A tensor is `logits` when it is (N, C), else `output`.  Of a dict or `ModelOutput` the `logits` are taken, else every
-    tensor by its key, caches and attentions left out.  A list of equal (N, C) tensors is exits `exit_1`..`exit_K`;
+    A tensor is `logits` when it is (N, C), else `output`.  Of a dict or `ModelOutput` the `logits` are taken, else
+    every tensor by its key, caches and attentions left out.  A list of equal (N, C) tensors is the exits `exit_1`..;
     a pair of lists is `hidden_1`.. and `exit_1`..; other tuples are `output_1`...
 
     Raises:
@@ -55,7 +55,9 @@ def outputs_of(raw: Any) -> dict[str, Tensor]:
         return _of_mapping(raw)
     if isinstance(raw, (tuple, list)):
         return _of_sequence(raw)
-    raise ModelError(f"forward returns {_described(raw)}; expected a tensor, a list or tuple of tensors, or a dict of them")
+    raise ModelError(
+        f"forward returns {_described(raw)}; expected a tensor, a list or tuple of tensors, or a dict of them"
+    )
 
 
 def _of_mapping(raw: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -78,7 +80,9 @@ def _of_sequence(raw: Sequence[Any]) -> dict[str, Tensor]:
     if len(parts) == 2 and all(_tensors(part) for part in parts) and _exits(parts[1]):
         return _hidden_and_exits(*parts)
     if not _tensors(parts):
-        raise ModelError(f"forward returns {_described(raw)}; expected tensors, a list of logits, or (hidden, logits) lists")
+        raise ModelError(
+            f"forward returns {_described(raw)}; expected tensors, a list of logits, or (hidden, logits) lists"
+        )
     if len(parts) == 1:
         return outputs_of(parts[0])
     if _exits(parts):
