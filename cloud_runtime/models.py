@@ -206,18 +206,5 @@ def load_model(folder: Path, backend: Backend, *, threads: int, engines: int) ->
     loaded = bundle.load(folder)
     if loaded.manifest.labels is None:
         raise BundleError(f"{folder}: gives no class logits; a worker answers with those, so it serves classifiers")
-    copies = [_sessions(loaded, backend, threads) for _ in range(1 if backend.shares_sessions else engines)]
+    copies = [[loaded.session(piece, backend, threads=threads) for piece in loaded.manifest.segments] for _ in range(1 if backend.shares_sessions else engines)]
     return Model(loaded.manifest, copies * (engines // len(copies)), known_codecs())
-
-
-def _sessions(loaded: Bundle, backend: Backend, threads: int) -> list[Session]:
-    sessions = []
-    for piece in loaded.manifest.segments:
-        session = backend.load(loaded.content(piece), threads=threads)
-        if tuple(session.inputs) != piece.inputs or tuple(session.outputs) != piece.outputs:
-            raise BundleError(
-                f"{loaded.root / piece.file}: takes {session.inputs} and makes {session.outputs}, manifest says "
-                f"{piece.inputs} and {piece.outputs}; partition the network again"
-            )
-        sessions.append(session)
-    return sessions

@@ -88,8 +88,8 @@ class Prefix:
         self.exits = manifest.exits
         self.preprocess, self.labels = _image_and_labels(bundle)
         self.pace, self.clock = pace, clock
-        self.segments = [backend.load(bundle.content(piece), threads=threads) for piece in manifest.segments]
-        self.heads = [backend.load(bundle.content(piece), threads=threads) for piece in manifest.heads]
+        self.segments = [bundle.session(piece, backend, threads=threads) for piece in manifest.segments]
+        self.heads = [bundle.session(piece, backend, threads=threads) for piece in manifest.heads]
         names = [[tensor.name for tensor in cut.tensors] for cut in manifest.cuts]
         # Which of a cut's tensors each head takes.
         self.head_feeds = [[names[k].index(name) for name in head.inputs] for k, head in enumerate(self.heads, 1)]

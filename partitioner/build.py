@@ -12,7 +12,7 @@ from partitioner.choose import choose, named, successive
 from partitioner.cut import cut
 from partitioner.cuts import WIDTH, check_cut, find_cuts
 from partitioner.listing import CutRow, list_cuts
-from partitioner.manifest import Identity, manifest_of, parts_of
+from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
 from partitioner.verify import Trial, summary, verify
@@ -120,9 +120,7 @@ def partition(
     plan = planned(network, wish)
     parts = cut(plan.network)
     manifest = manifest_of(plan.network, parts, identity, plan.blocks)
-    certificate = verify(plan.network, manifest, parts, trial, clock)
-    _require(certificate, identity.name)
-    return bundle.write(out, manifest, parts.contents(), certificate)
+    return bundle.write(out, manifest, parts.contents(), _prover(plan.network, trial, clock))
 
 
 def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:
@@ -149,15 +147,22 @@ def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], floa
             f"{network.source.get('file', 'the network')}: sha256 is {network.source['sha256'][:12]}, the bundle was "
             f"made from {manifest.source.get('file')} with {manifest.source.get('sha256', 'none')[:12]}; give that file"
         )
-    parts = parts_of(written)  # it is these that are proved, not new ones
-    cuts = parts.cuts[1:]
-    certificate = verify(with_exits(replace(network, cuts=cuts)), manifest, parts, trial, clock)
-    _require(certificate, str(root))
-    bundle.write_to(root, manifest, parts.contents(), certificate)
-    return certificate
+    cuts = tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts[1:])
+    prove = _prover(with_exits(replace(network, cuts=cuts)), trial, clock)
+    bundle.write_to(root, manifest, written.copy(), prove)
+    return bundle.load(root).certificate
 
 
-def _require(certificate: dict[str, Any], where: str) -> None:
-    if not certificate["passed"]:
-        found = "; ".join(summary(certificate))
-        raise CertificateError(f"{where}: the pieces are not the whole network, nothing was written; {found}")
+def _prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundle.Prove:
+    """Makes a bundle's certificate, and says what was found when it does not pass."""
+
+    def prove(written: bundle.Bundle) -> dict[str, Any]:
+        certificate = verify(network, written, trial, clock)
+        if not certificate["passed"]:
+            found = "; ".join(summary(certificate))
+            raise CertificateError(
+                f"{written.manifest.name}: the pieces are not the whole network, nothing was written; {found}"
+            )
+        return certificate
+
+    return prove

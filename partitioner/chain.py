@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from split_core.backends.base import Backend
-from split_core.bundle import Manifest
+from split_core.bundle import Bundle
 from split_core.tensors import Array
 
 
@@ -29,8 +29,7 @@ class Chain:
     """Segments and heads, loaded.
 
     Args:
-        manifest: what the pieces are.
-        contents: their ONNX bytes, by file name.
+        bundle: whose pieces they are; it may be one that is not certified yet.
         backend: who runs them.
         threads: intra-op threads of each session.
 
@@ -38,9 +37,10 @@ class Chain:
         BackendError: the engine cannot load a piece.
     """
 
-    def __init__(self, manifest: Manifest, contents: Mapping[str, bytes], backend: Backend, *, threads: int) -> None:
-        self._segments = [backend.load(contents[piece.file], threads=threads) for piece in manifest.segments]
-        self._heads = [backend.load(contents[piece.file], threads=threads) for piece in manifest.heads]
+    def __init__(self, bundle: Bundle, backend: Backend, *, threads: int) -> None:
+        manifest = bundle.manifest
+        self._segments = [bundle.session(piece, backend, threads=threads) for piece in manifest.segments]
+        self._heads = [bundle.session(piece, backend, threads=threads) for piece in manifest.heads]
         self._classifies = manifest.labels is not None
         names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
         self._taken = [[names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from google.protobuf.message import EncodeError
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
@@ -11,6 +12,8 @@ from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 from partitioner.cuts import check_cut, lost_shape
 from partitioner.network import Network
 from partitioner.shape_nodes import shape_nodes
+from partitioner.weights import Weights, gathered
+from split_core.bundle import Source
 from split_core.errors import ModelError
 
 Tensors = tuple[str, ...]
@@ -18,12 +21,21 @@ Tensors = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece: a model of its own, as bytes, with the names of its inputs and outputs in order."""
+    """One piece: a model of its own, as bytes, with the names of its inputs and outputs in order.
+
+    `weights` are those that it keeps outside, in a file of their own beside it.
+    """
 
     file: str
     model: bytes
     inputs: Tensors
     outputs: Tensors
+    weights: Weights | None = None
+
+    @property
+    def weights_file(self) -> str:
+        """Path of the file with the outside weights."""
+        return self.file.removesuffix(".onnx") + ".weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +46,11 @@ class Parts:
     segments: tuple[Part, ...]
     heads: tuple[Part, ...]
 
-    def contents(self) -> dict[str, bytes]:
-        """Bytes of every piece, by file name."""
-        return {part.file: part.model for part in (*self.segments, *self.heads)}
+    def contents(self) -> dict[str, bytes | Source]:
+        """What every file of the bundle holds, by name."""
+        parts = (*self.segments, *self.heads)
+        outside = {part.weights_file: part.weights for part in parts if part.weights is not None}
+        return {**{part.file: part.model for part in parts}, **outside}
 
 
 def cut(network: Network) -> Parts:
@@ -75,10 +89,17 @@ def _part(network: Network, file: str, inputs: Tensors, outputs: Tensors) -> Par
     inside = network.flow.ancestors(outputs, stop=inputs)
     _check_closed(network, file, inputs, outputs, inside)
     model = _model(network, file, inputs, outputs, sorted(inside))
+    part = Part(file, b"", inputs, outputs)
+    weights = None
+    if network.folder is not None:
+        weights = gathered(list(model.graph.initializer), network.folder, PurePosixPath(part.weights_file).name)
     try:
-        return Part(file, model.SerializeToString(deterministic=True), inputs, outputs)
+        return replace(part, model=model.SerializeToString(deterministic=True), weights=weights)
     except (ValueError, EncodeError) as error:  # protobuf's limit
-        raise ModelError(f"{file}: a piece of more than 2 GB cannot be written as one file; cut more often") from error
+        raise ModelError(
+            f"{file}: a piece of more than 2 GB cannot be written as one file; save the network with external weights, "
+            "or cut more often"
+        ) from error
 
 
 def _check_closed(network: Network, file: str, inputs: Tensors, outputs: Tensors, inside: set[int]) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from partitioner.cut import Part, Parts
 from partitioner.network import Network
 from partitioner.preprocess import Said, settled
-from split_core.bundle import FORMAT, Bundle, Cut, Manifest, Piece, Spec
+from split_core.bundle import FORMAT, Cut, File, Manifest, Piece, Spec
 from split_core.config import Section, first_error
 from split_core.errors import ConfigError, ModelError
 from split_core.files import sha256_of
@@ -74,23 +74,13 @@ def manifest_of(network: Network, parts: Parts, identity: Identity, blocks: Mapp
             segments=tuple(_piece(part, trained=True) for part in parts.segments),
             heads=tuple(_piece(part, trained=part.outputs[0] not in network.untrained) for part in parts.heads),
             outputs=_specs(network, network.finals),
-            axes=dict(network.axes),
+            axes=_axes(network, (*parts.cuts, network.finals)),
             source=network.source,
         )
     except ValidationError as error:
         raise ConfigError(
             f"bundle {identity.name!r} version {identity.version!r}: {first_error(error, Manifest)}"
         ) from error
-
-
-def parts_of(written: Bundle) -> Parts:
-    """The pieces as they are on disk."""
-    manifest = written.manifest
-    segments, heads = (
-        tuple(Part(piece.file, written.content(piece), piece.inputs, piece.outputs) for piece in pieces)
-        for pieces in (manifest.segments, manifest.heads)
-    )
-    return Parts(tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts), segments, heads)
 
 
 def _labels(network: Network, said: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -132,6 +122,12 @@ def _check_preprocess(network: Network, preprocess: AnyPreprocess) -> None:
         raise ConfigError(f"preprocess: makes {made}, the network takes {taken}")
 
 
+def _axes(network: Network, borders: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
+    """Two sizes of every dynamic axis that some border has."""
+    dims = (dim for tensors in borders for name in tensors for dim in network.spec(name).row_shape)
+    return {dim: network.shapes.axes[dim] for dim in dims if isinstance(dim, str)}
+
+
 def _specs(network: Network, tensors: Sequence[str]) -> tuple[Spec, ...]:
     specs = [network.spec(name) for name in tensors]
     return tuple(Spec(name=spec.name, dtype=spec.dtype, shape=spec.shape) for spec in specs)
@@ -145,4 +141,11 @@ def _piece(part: Part, *, trained: bool) -> Piece:
         inputs=part.inputs,
         outputs=part.outputs,
         trained=trained,
+        weights=_weights(part),
     )
+
+
+def _weights(part: Part) -> File | None:
+    if part.weights is None:
+        return None
+    return File(file=part.weights_file, sha256=part.weights.sha256, bytes=part.weights.size_bytes)

@@ -106,8 +106,8 @@ class Network:
         leading = BATCH if self.shapes.rows > 1 else 1
         if not dims or dims[0] != leading:
             raise ModelError(f"tensor {name!r} is {_written(dims)}: its leading axis is not the batch")
-        if BATCH in dims[1:] or 0 in dims:
-            raise ModelError(f"tensor {name!r} is {_written(dims)}: it has no values, or the batch in two places")
+        if 0 in dims or any(isinstance(dim, str) and dim not in self.shapes.axes for dim in dims[1:]):
+            raise ModelError(f"tensor {name!r} is {_written(dims)}: it has no values, or the batch in another axis too")
         if dtype not in DTYPES:
             raise ModelError(f"tensor {name!r}: {dtype} cannot cross a cut; expected one of {', '.join(DTYPES)}")
         return TensorSpec(name, dtype, (None if dims[0] == BATCH else 1, *dims[1:]))

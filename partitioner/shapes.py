@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
+from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.errors import BackendError, ModelError
 from split_core.tensors import Array, Dim
@@ -33,11 +34,14 @@ class Shapes:
             on the axes in some other way.
         example: of every tensor, at a batch of `rows` and the first size of every axis.
         rows: the batch of `example`; 1 when the batch is fixed.
+        axes: two sizes of everything in `dims` that has a name and does not depend on the batch: with all
+            axes of the inputs at their first size, and with all at their second.
     """
 
     dims: Mapping[str, tuple[Dim, ...]]
     example: Mapping[str, tuple[int, ...]]
     rows: int
+    axes: Mapping[str, tuple[int, int]]
 
 
 def observe(
@@ -53,36 +57,51 @@ def observe(
 
     Raises:
         ModelError: the network does not run at these sizes.
+        BackendError: onnxruntime cannot load it.
     """
     session = OnnxRuntimeBackend("off").load(_asking_for_shapes(model, tensors), threads=1, folder=folder)
+    settings = _settings(model, axes)
+    seen = [_run(session, model, sizes) for sizes in settings]
+    names = {tuple(sizes[name] for sizes in settings): name for name in (BATCH, *axes)} if len(settings) > 1 else {}
+    changes = [list(zip(*(run[i] for run in seen), strict=True)) for i in range(len(tensors))]
+    dims = {tensor: tuple(_dim(change, names) for change in row) for tensor, row in zip(tensors, changes, strict=True)}
+    return Shapes(dims, dict(zip(tensors, seen[0], strict=True)), settings[0][BATCH], _sizes(names, settings))
+
+
+def _settings(model: ModelProto, axes: Mapping[str, tuple[int, int]]) -> list[dict[str, int]]:
+    """All first sizes, all second ones, each axis alone at its second, and the batch alone at its second."""
     batched = BATCH in {dim for item in model.graph.input for dim in declared(item)}
     base = {name: sizes[0] for name, sizes in axes.items()} | {BATCH: BATCHES[0] if batched else FIXED}
-    settings = [base, *({**base, name: sizes[1]} for name, sizes in axes.items())]
-    if batched:
-        settings.append({**base, BATCH: BATCHES[1]})
-    seen = []
-    for sizes in settings:
-        feeds = [_zeros(item, sizes) for item in model.graph.input]
-        try:
-            seen.append([tuple(map(int, shape)) for shape in session.run(feeds)])
-        except BackendError as error:
-            said = ", ".join(f"{name} {size}" for name, size in sizes.items())
-            raise ModelError(
-                f"the network does not run at {said} ({error}); give sizes that it takes with --axis"
-            ) from error
-    names = {tuple(sizes[name] for sizes in settings): name for name in reversed(base)} if len(settings) > 1 else {}
-    rows = [tuple(zip(*(run[i] for run in seen), strict=True)) for i in range(len(tensors))]
-    dims = {
-        tensor: tuple(_dim(seen_sizes, names) for seen_sizes in row) for tensor, row in zip(tensors, rows, strict=True)
-    }
-    return Shapes(dims, dict(zip(tensors, seen[0], strict=True)), base[BATCH])
+    settings = [base]
+    if axes:
+        settings.append({**base, **{name: sizes[1] for name, sizes in axes.items()}})
+    if len(axes) > 1:
+        settings += [{**base, name: sizes[1]} for name, sizes in axes.items()]
+    return [*settings, {**base, BATCH: BATCHES[1]}] if batched else settings
 
 
-def _dim(sizes: tuple[int, ...], names: dict[tuple[int, ...], str]) -> Dim:
+def _run(session: Session, model: ModelProto, sizes: dict[str, int]) -> list[tuple[int, ...]]:
+    try:
+        shapes = session.run([_plain(item, sizes) for item in model.graph.input])
+    except BackendError as error:
+        said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ModelError(
+            f"the network does not run at {said} ({error}); give sizes that it takes with --axis"
+        ) from error
+    return [tuple(map(int, shape)) for shape in shapes]
+
+
+def _dim(change: tuple[int, ...], names: dict[tuple[int, ...], str]) -> Dim:
     """An integer when all runs agree, else the name of what changed like this; new names are added."""
-    if len(set(sizes)) == 1:
-        return sizes[0]
-    return names.setdefault(sizes, f"dim_{len(names)}")
+    return change[0] if len(set(change)) == 1 else names.setdefault(change, f"dim_{len(names)}")
+
+
+def _sizes(names: dict[tuple[int, ...], str], settings: list[dict[str, int]]) -> dict[str, tuple[int, int]]:
+    """First and second size of whatever has a name and is the same for any batch."""
+    last = len(settings) - 1 if settings[-1][BATCH] != settings[0][BATCH] else 0
+    return {
+        name: (change[0], change[1]) for change, name in names.items() if change[last] == change[0] and name != BATCH
+    }
 
 
 def _asking_for_shapes(model: ModelProto, tensors: Sequence[str]) -> bytes:
@@ -107,7 +126,7 @@ def declared(item: ValueInfoProto) -> tuple[Dim, ...]:
     return tuple(dims)
 
 
-def _zeros(item: ValueInfoProto, sizes: Mapping[str, int]) -> Array:
+def _plain(item: ValueInfoProto, sizes: Mapping[str, int]) -> Array:
     """An input of this size: ones for floats, which no division minds, else zeros, valid indices of anything."""
     shape = [sizes[dim] if isinstance(dim, str) else dim for dim in declared(item)]
     dtype = helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type)

@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 
 from partitioner.chain import Chain, Passage
-from partitioner.cut import Parts, whole_with
+from partitioner.cut import whole_with
 from partitioner.network import Network
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OPTIMISATION, OnnxRuntimeBackend
-from split_core.bundle import Cut, Manifest
+from split_core.bundle import Bundle, Cut, Manifest
 from split_core.errors import BackendError
 from split_core.tensors import Array, TensorSpec
 
@@ -99,15 +99,12 @@ class Trial:
     tolerance: float = TOLERANCE
 
 
-def verify(
-    network: Network, manifest: Manifest, parts: Parts, trial: Trial, clock: Callable[[], float]
-) -> dict[str, Any]:
+def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:
     """Compare every chain of pieces with the whole network, at every optimisation level.
 
     Args:
         network: the uncut network.
-        manifest: of the bundle.
-        parts: its pieces.
+        bundle: its pieces, as they were written.
         trial: inputs and tolerance.
         clock: seconds since 1970; its difference is also the time that this took.
 
@@ -118,11 +115,11 @@ def verify(
     Raises:
         BackendError: onnxruntime cannot run the network or one of its pieces.
     """
-    started = clock()
+    started, manifest = clock(), bundle.manifest
     settings = sizes_to_prove(manifest)
     invented = _random_feeds(manifest, settings, trial.seed)
     feeds = [*invented, *_real_feeds(manifest, trial.samples)]
-    levels = {name: _compare(name, network, manifest, parts.contents(), feeds) for name in LEVELS}
+    levels = {name: _compare(name, network, bundle, feeds) for name in LEVELS}
     answers = [name for name in network.finals if name not in network.exits]
     return {
         "format": FORMAT,
@@ -152,15 +149,15 @@ def _passed(levels: dict[str, Level], tolerance: float) -> bool:
 
 def sizes_to_prove(manifest: Manifest) -> list[dict[str, int]]:
     """Sizes at which pieces and whole are compared: one sample and several, and every axis at two lengths."""
-    batches = BATCHES if manifest.cuts[0].tensors[0].shape[0] is None else (1,)
-    settings = [{"batch": rows, **manifest.axes_at()} for rows in batches]
-    settings += [{**settings[-1], name: sizes[1]} for name, sizes in manifest.axes.items()]
-    return settings
+    given = manifest.cuts[0].tensors
+    batches = BATCHES if given[0].shape[0] is None else (1,)
+    own = dict.fromkeys(dim for tensor in given for dim in tensor.shape if isinstance(dim, str))
+    base = {name: manifest.axes[name][0] for name in own}
+    settings = [{"batch": rows, **base} for rows in batches]
+    return settings + [{**settings[-1], name: manifest.axes[name][1]} for name in own]
 
 
-def _compare(
-    level: str, network: Network, manifest: Manifest, contents: dict[str, bytes], feeds: list[list[Array]]
-) -> Level:
+def _compare(level: str, network: Network, bundle: Bundle, feeds: list[list[Array]]) -> Level:
     """Chain against whole, at one level.
 
     Hidden states are compared with those of a whole that has them as outputs; exits and outputs with a
@@ -171,12 +168,12 @@ def _compare(
     the whole cannot be loaded is compared with the whole unoptimised; one at which a piece cannot be is
     not compared at all, and is fatal only where it is the one that is deployed.
     """
-    backend, result = OnnxRuntimeBackend(level), Level()
+    backend, result, manifest = OnnxRuntimeBackend(level), Level(), bundle.manifest
     hidden = [tensor.name for cut in manifest.cuts[1:] for tensor in cut.tensors]
     hidden = [name for name in dict.fromkeys(hidden) if name not in network.flow.inputs]
     answers = [*dict.fromkeys((*network.exits, *network.finals))]
     try:
-        chain = Chain(manifest, contents, backend, threads=1)
+        chain = Chain(bundle, backend, threads=1)
     except BackendError as error:
         if level in ("off", DEPLOYED):
             raise

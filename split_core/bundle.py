@@ -12,16 +12,19 @@ device keeps the id, and with it every policy that is bound to it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from split_core.backends.base import Backend, Session
 from split_core.config import first_error
 from split_core.errors import BundleError, CertificateError
-from split_core.files import canonical_json, directory_written_atomically, sha256_of
+from split_core.files import canonical_json, directory_written_atomically, sha256_of, sha256_of_file
 from split_core.preprocess import AnyPreprocess, Preprocess
 from split_core.tensors import TensorSpec
 
@@ -146,6 +149,7 @@ class Manifest(_Strict):
             if k > 0 and self.segments[k - 1].outputs != names:
                 raise ValueError(f"cut {k} carries {names}, segment {k} makes {self.segments[k - 1].outputs}")
         self._check_precisions()
+        self._check_axes()
         return self
 
     def _check_heads(self) -> None:
@@ -156,6 +160,13 @@ class Manifest(_Strict):
             names = {tensor.name for tensor in self.cuts[k].tensors}
             if not set(head.inputs) <= names:
                 raise ValueError(f"head {k} takes {head.inputs}, cut {k} carries {tuple(sorted(names))}")
+
+    def _check_axes(self) -> None:
+        specs = [tensor for cut in self.cuts for tensor in cut.tensors] + list(self.outputs)
+        named = {(dim, spec.name) for spec in specs for dim in spec.shape if isinstance(dim, str)}
+        for axis, tensor in sorted(named):
+            if axis not in self.axes:
+                raise ValueError(f"tensor {tensor!r} has the axis {axis!r}, of which no sizes are given")
 
     def _check_precisions(self) -> None:
         """The same borders in every precision."""
@@ -191,21 +202,26 @@ class Manifest(_Strict):
         chosen = self if precision is None else self.precisions[precision]
         return (*chosen.segments, *chosen.heads)
 
-    def files(self) -> tuple[File, ...]:
-        """Every file but the manifest and the certificate."""
-        pieces = [piece for name in (None, *self.precisions) for piece in self.pieces(name)]
-        return (*pieces, *(piece.weights for piece in pieces if piece.weights is not None))
+    def all_pieces(self) -> tuple[Piece, ...]:
+        """Pieces in every precision."""
+        return tuple(piece for name in (None, *self.precisions) for piece in self.pieces(name))
+
+    def weights(self) -> tuple[File, ...]:
+        """Files with weights that pieces do not hold themselves."""
+        return tuple(piece.weights for piece in self.all_pieces() if piece.weights is not None)
 
 
 class Bundle:
-    """A verified bundle on disk.
+    """A bundle on disk whose files are what its manifest says.
 
     Attributes:
         manifest: what it is.
-        certificate: the proof that its pieces are the whole.
+        certificate: the proof that its pieces are the whole; empty while that is being made.
     """
 
-    def __init__(self, root: Path, manifest: Manifest, certificate: dict[str, Any], contents: dict[str, bytes]) -> None:
+    def __init__(
+        self, root: Path, manifest: Manifest, certificate: dict[str, Any], contents: Mapping[str, bytes]
+    ) -> None:
         self.root, self.manifest, self.certificate = root, manifest, certificate
         self._contents = contents
 
@@ -217,6 +233,27 @@ class Bundle:
     def content(self, piece: Piece) -> bytes:
         """The piece's ONNX bytes, as verified when the bundle was loaded."""
         return self._contents[piece.file]
+
+    def copy(self) -> dict[str, bytes | Source]:
+        """What every file but the manifest and the certificate holds, for writing the bundle once more."""
+        outside = {item.file: Kept(self.root / item.file) for item in self.manifest.weights()}
+        return {**self._contents, **outside}
+
+    def session(self, piece: Piece, backend: Backend, *, threads: int) -> Session:
+        """The piece, loaded.
+
+        Raises:
+            BackendError: the engine cannot load it.
+            BundleError: it takes or makes something else than the manifest says.
+        """
+        folder = (self.root / piece.file).parent if piece.weights else None
+        session = backend.load(self.content(piece), threads=threads, folder=folder)
+        if tuple(session.inputs) != piece.inputs or tuple(session.outputs) != piece.outputs:
+            raise BundleError(
+                f"{self.root / piece.file}: takes {session.inputs} and makes {session.outputs}, manifest says "
+                f"{piece.inputs} and {piece.outputs}; partition the network again"
+            )
+        return session
 
 
 def load(root: Path) -> Bundle:
@@ -242,7 +279,10 @@ def load_unproven(root: Path) -> Bundle:
 
 
 def _contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
-    return {item.file: _verified(root, item.file, item.sha256) for item in manifest.files()}
+    """All pieces.  Weights in files of their own are verified where they are: there may be more than fits into memory."""
+    for item in manifest.weights():
+        _expect(root / item.file, _hashed(root / item.file), item.sha256)
+    return {piece.file: _verified(root, piece.file, piece.sha256) for piece in manifest.all_pieces()}
 
 
 def _read_manifest(root: Path) -> tuple[Manifest, str]:
@@ -282,12 +322,13 @@ def _read_certificate(root: Path, manifest: Manifest, expected: str) -> dict[str
 
 def _verified(root: Path, name: str, expected: str) -> bytes:
     data = _read(root / name)
-    actual = sha256_of(data)
-    if actual != expected:
-        raise BundleError(
-            f"{root / name}: sha256 is {actual[:12]}, manifest says {expected[:12]}; copy the bundle again"
-        )
+    _expect(root / name, sha256_of(data), expected)
     return data
+
+
+def _expect(path: Path, actual: str, expected: str) -> None:
+    if actual != expected:
+        raise BundleError(f"{path}: sha256 is {actual[:12]}, manifest says {expected[:12]}; copy the bundle again")
 
 
 def _read(path: Path) -> bytes:
@@ -297,38 +338,82 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); is this the folder with {MANIFEST}?") from error
 
 
-def write(bundles: Path, manifest: Manifest, contents: dict[str, bytes], certificate: dict[str, Any]) -> Path:
+def _hashed(path: Path) -> str:
+    try:
+        return sha256_of_file(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); copy the bundle again") from error
+
+
+class Source(Protocol):
+    """Content of a file that is too large to be held: knows how to write itself."""
+
+    def write_to(self, path: Path) -> None:
+        """Make the file; raises OSError where the disk refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that is there already."""
+
+    path: Path
+
+    def write_to(self, path: Path) -> None:
+        """See `Source`."""
+        shutil.copyfile(self.path, path)
+
+
+Contents = Mapping[str, bytes | Source]
+Prove = Callable[[Bundle], dict[str, Any]]
+
+
+def write(bundles: Path, manifest: Manifest, contents: Contents, prove: Prove) -> Path:
     """Write `<bundles>/<name>/<version>/` whole or not at all; returns that folder.
+
+    Args:
+        bundles: the folder of bundles.
+        manifest: of the bundle.
+        contents: every file that it names.
+        prove: makes the certificate of the files as they were written, before anyone else can see them.
 
     Raises:
         CertificateError: the certificate does not pass.
         BundleError: the disk refuses.
     """
     root = bundles / manifest.name / manifest.version
-    write_to(root, manifest, contents, certificate)
+    write_to(root, manifest, contents, prove)
     return root
 
 
-def write_to(root: Path, manifest: Manifest, contents: dict[str, bytes], certificate: dict[str, Any]) -> None:
+def write_to(root: Path, manifest: Manifest, contents: Contents, prove: Prove) -> None:
     """As `write`, into a folder of the caller's choice: a bundle that was moved is certified where it is.
 
     Raises:
         CertificateError: the certificate does not pass.
         BundleError: the disk refuses.
     """
+    try:
+        with directory_written_atomically(root) as partial:
+            for name, content in contents.items():
+                _write(partial / name, content)
+            held = {name: content for name, content in contents.items() if isinstance(content, bytes)}
+            _seal(partial, manifest, prove(Bundle(partial, manifest, {}, held)))
+    except OSError as error:
+        raise BundleError(f"{root}: cannot be written ({error.strerror}); nothing was changed") from error
+
+
+def _write(path: Path, content: bytes | Source) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content.write_to(path)
+
+
+def _seal(folder: Path, manifest: Manifest, certificate: dict[str, Any]) -> None:
     if certificate.get("passed") is not True or certificate.get("bundle_id") != manifest.id:
         raise CertificateError(f"bundle {manifest.name}: not certified, nothing was written")
     proof = canonical_json(certificate)
     sealed = Sealed(id=manifest.id, certificate_sha256=sha256_of(proof), manifest=manifest)
-    try:
-        with directory_written_atomically(root) as partial:
-            for name, data in {
-                **contents,
-                CERTIFICATE: proof,
-                MANIFEST: sealed.model_dump_json(indent=1, exclude_defaults=True).encode(),
-            }.items():
-                target = partial / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
-    except OSError as error:
-        raise BundleError(f"{root}: cannot be written ({error.strerror}); nothing was changed") from error
+    _write(folder / CERTIFICATE, proof)
+    _write(folder / MANIFEST, sealed.model_dump_json(indent=1, exclude_defaults=True).encode())

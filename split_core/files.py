@@ -12,10 +12,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+BLOCK = 1 << 20
+
 
 def sha256_of(data: bytes) -> str:
     """Hex digest of `data`."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex digest of a file's content, read in blocks.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:

@@ -31,8 +31,7 @@ def chain_from_bundle(bundle: Bundle, backend: Backend, *, threads: int) -> Chai
     Raises:
         BackendError: the engine cannot load a piece.
     """
-    contents = {piece.file: bundle.content(piece) for piece in bundle.manifest.pieces()}
-    return Chain(bundle.manifest, contents, backend, threads=threads)
+    return Chain(bundle, backend, threads=threads)
 
 
 def record(

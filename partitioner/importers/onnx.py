@@ -16,10 +16,12 @@ from partitioner.importers.request import Request
 from partitioner.network import Network
 from partitioner.roles import with_roles
 from split_core.errors import BackendError, ModelError
-from split_core.files import sha256_of
+from partitioner.weights import external_files
+from split_core.files import sha256_of, sha256_of_file
 
 # What JetPack 6 reads: TensorRT 10.3 and onnxruntime 1.18.
 NEWEST_IR = 10
+MOST_INSIDE = 1 << 30  # bytes of external weights that are taken into the graph; protobuf ends at 2 GB
 
 
 def read(location: str, request: Request) -> Network:
@@ -37,15 +39,29 @@ def read(location: str, request: Request) -> Network:
     path = Path(location)
     data = _bytes_of(path)
     model = _parsed(path, data)
-    _check(path, model)
     try:
-        return network_of(model, {"file": path.name, "sha256": sha256_of(data)}, request.axes)
-    except (ModelError, BackendError) as error:
+        files = external_files(model, path.parent)
+        inside = sum(file.stat().st_size for file in files) <= MOST_INSIDE
+        if inside:
+            onnx.load_external_data_for_model(model, str(path.parent))
+        _check(path, model, inside=inside)
+        digest = (
+            sha256_of("".join([sha256_of(data), *map(sha256_of_file, files)]).encode()) if files else sha256_of(data)
+        )
+        network = network_of(
+            model, {"file": path.name, "sha256": digest}, request.axes, folder=None if inside else path.parent
+        )
+    except (OSError, onnx.checker.ValidationError, ModelError, BackendError) as error:
         raise ModelError(f"{path}: {error}") from error
+    return network
 
 
 def network_of(
-    model: ModelProto, source: dict[str, str], axes: Mapping[str, tuple[int, int]], notes: tuple[str, ...] = ()
+    model: ModelProto,
+    source: dict[str, str],
+    axes: Mapping[str, tuple[int, int]],
+    notes: tuple[str, ...] = (),
+    folder: Path | None = None,
 ) -> Network:
     """The network of a checked model, which is changed: its axes get names, its local functions are inlined.
 
@@ -58,7 +74,7 @@ def network_of(
         model = inline_local_functions(model)
     model.ir_version = min(model.ir_version, NEWEST_IR)
     named = with_named_axes(model, axes)
-    network = Network(model, source, outputs=tuple(outputs), axes=named, notes=notes)
+    network = Network(model, source, outputs=tuple(outputs), axes=named, notes=notes, folder=folder)
     return with_roles(_that_runs(network), outputs)
 
 
@@ -83,25 +99,20 @@ def _bytes_of(path: Path) -> bytes:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _parsed(path: Path, data: bytes) -> onnx.ModelProto:
+def _parsed(path: Path, data: bytes) -> ModelProto:
     try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
+        model: ModelProto = onnx.load_model_from_string(data)
+    except (DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(
-            f"{path}: its external weights cannot be read ({_one_line(error)}); copy them beside the file"
-        ) from error
+    if not model.graph.node:
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one: it has no nodes; export or copy it again")
     return model
 
 
-def _check(path: Path, model: onnx.ModelProto) -> None:
-    if not model.graph.node:
-        raise ModelError(f"{path}: not an ONNX file, or a damaged one: it has no nodes; export or copy it again")
+def _check(path: Path, model: ModelProto, *, inside: bool) -> None:
+    """Refuse what is not valid ONNX.  With its weights outside, the file is checked and not the model in memory."""
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model if inside else str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"{path}: not a valid ONNX model: {_one_line(error)}") from error
     except UnicodeDecodeError as error:
