@@ -112,14 +112,16 @@ def make_loop(
 
 def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
     """Microseconds of one locally answered frame, default policy, ten classes, log and metrics on."""
-    from partitioner.build import partition
-    from tests.tiny import LABELS, PREPROCESS, tiny_model
+    from partitioner.build import Wish, partition
+    from partitioner.sources import read_network
+    from partitioner.verify import Trial
+    from tests.tiny import IDENTITY, tiny_model
 
     model = folder / "tiny.onnx"
     model.write_bytes(tiny_model().SerializeToString())
     bundle = bundles.load(
         partition(
-            model, folder, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time
+            read_network(str(model)), folder, identity=IDENTITY, wish=Wish(), trial=Trial(), clock=time.time
         )
     )
     images = [np.random.default_rng(i).integers(0, 256, (8, 8, 1), np.uint8) for i in range(40)]

@@ -10,7 +10,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from partitioner.build import partition
+from partitioner.build import Wish, partition
+from partitioner.manifest import Identity
+from partitioner.sources import read_network
+from partitioner.verify import Trial
 from split_core.preprocess import Preprocess
 
 # Sandler et al. 2018, table 2: expansion, channels, repeats, stride.
@@ -115,13 +118,10 @@ def mobilenet_bundle(folder: Path, side: int = 224) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "mobilenet_v2.onnx"
         path.write_bytes(MobileNetV2(side).model().SerializeToString())
-        return partition(
-            path,
-            folder,
+        identity = Identity(
             name="mobilenet_v2",
             version=str(side),
-            labels=[str(i) for i in range(CLASSES)],
             preprocess=Preprocess(height=side, width=side, colour="rgb", mean=(0.5,), std=(0.5,)),
-            seed=0,
-            clock=time.time,
         )
+        network = read_network(str(path))
+        return partition(network, folder, identity=identity, wish=Wish(), trial=Trial(), clock=time.time)

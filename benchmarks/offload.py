@@ -29,7 +29,10 @@ from onnx import TensorProto, helper, numpy_helper
 from zmq.auth import load_certificate
 
 from benchmarks.harness import Goal, arguments, at_least, at_most, report, statistics
-from partitioner.build import partition
+from partitioner.build import Wish, partition
+from partitioner.manifest import Identity
+from partitioner.sources import read_network
+from partitioner.verify import Trial
 from split_core import bundle, wire
 from split_core.codecs import CODECS
 from split_core.transport.keys import device_curve, make_keys
@@ -190,7 +193,10 @@ def make_bundle(folder: Path, network: onnx.ModelProto, name: str) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.onnx"
     path.write_bytes(network.SerializeToString())
-    return partition(path, folder, name=name, version="1", labels=None, preprocess=None, seed=0, clock=time.time)
+    network = read_network(str(path))
+    return partition(
+        network, folder, identity=Identity(name=name), wish=Wish(), trial=Trial(), clock=time.time
+    )
 
 
 def offload_of(folder: Path, shape: tuple[int, ...]) -> wire.Offload:

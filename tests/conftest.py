@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from partitioner.build import partition
-from tests.tiny import LABELS, PREPROCESS, tiny_model
+from partitioner.build import Wish, partition
+from partitioner.sources import read_network
+from partitioner.verify import Trial
+from tests.tiny import IDENTITY, tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +26,8 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a real, certified bundle of the tiny network; read-only by agreement."""
     out = tmp_path_factory.mktemp("bundles")
-    return partition(
-        tiny_model_path, out, name="tiny", version="1", labels=LABELS, preprocess=PREPROCESS, seed=0, clock=time.time
-    )
+    network = read_network(str(tiny_model_path))
+    return partition(network, out, identity=IDENTITY, wish=Wish(), trial=Trial(), clock=time.time)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from bandits import POLICIES
 from bandits.build import parameter_names
 from cloud_runtime.config import CloudConfig
 from edge_runtime.config import EdgeConfig
-from partitioner.build import NetworkFile
+from partitioner.manifest import NetworkFile
 from split_core import config, profiles
 from split_core.cli import COMMANDS
 from split_core.preprocess import Preprocess

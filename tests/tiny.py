@@ -10,10 +10,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from partitioner.manifest import Identity
 from split_core.preprocess import Preprocess
 
 LABELS = ("top left", "top right", "bottom left", "bottom right")
 PREPROCESS = Preprocess(height=8, width=8, colour="gray", mean=(0.5,), std=(0.25,))
+IDENTITY = Identity(name="tiny", labels=LABELS, preprocess=PREPROCESS)
 EXITS = 3
 HEAD_NOISE = (0.7, 0.2, 0.02)  # of exits 1..3: about 65 %, 78 % and 88 % right on `tiny_samples`
 

@@ -8,13 +8,16 @@ import numpy as np
 import onnx
 import pytest
 
-from partitioner.build import partition
+from partitioner.build import Wish, partition
 from partitioner.chain import Chain
+from partitioner.manifest import Identity
+from partitioner.sources import read_network
+from partitioner.verify import Trial
 from split_core import bundle
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.errors import ConfigError, ModelError
 from split_core.preprocess import Preprocess
-from tests.tiny import EXITS, LABELS, PREPROCESS, tiny_model, tiny_samples
+from tests.tiny import EXITS, IDENTITY, LABELS, PREPROCESS, tiny_model, tiny_samples
 
 
 @dataclass
@@ -26,15 +29,8 @@ class Job:
     changed: dict[str, Any] = field(default_factory=dict)
 
     def run(self, **changed: Any) -> Path:
-        arguments = {
-            "name": "tiny",
-            "version": "1",
-            "labels": LABELS,
-            "preprocess": PREPROCESS,
-            "seed": 0,
-            "clock": lambda: 0.0,
-        }
-        return partition(self.model, self.out, **{**arguments, **changed})
+        arguments = {"identity": IDENTITY, "wish": Wish(), "trial": Trial(), "clock": lambda: 0.0}
+        return partition(read_network(str(self.model)), self.out, **{**arguments, **changed})
 
 
 @pytest.fixture
@@ -64,7 +60,7 @@ def test_finishing_from_any_cut_gives_the_final_logits(tiny_bundle: Path) -> Non
 
 def test_the_same_network_gives_the_same_bundle(job: Job) -> None:
     first = bundle.load(job.run())
-    second = bundle.load(job.run(seed=5, clock=lambda: 1e9))
+    second = bundle.load(job.run(trial=Trial(seed=5), clock=lambda: 1e9))
     assert first.id == second.id
     assert first.certificate["seed"] != second.certificate["seed"]
 
@@ -75,8 +71,8 @@ def test_the_pieces_together_hold_hardly_more_than_the_network(job: Job) -> None
     assert sum(piece.bytes for piece in loaded.manifest.pieces()) < 2 * whole
 
 
-def test_labels_default_to_numbers_and_the_name_to_the_file_s(job: Job) -> None:
-    root = job.run(name=None, labels=None, version="2.0")
+def test_labels_default_to_numbers(job: Job) -> None:
+    root = job.run(identity=Identity(name="tiny", version="2.0"))
     assert root == job.out / "tiny" / "2.0"
     assert bundle.load(root).manifest.labels == ("0", "1", "2", "3")
 
@@ -84,7 +80,7 @@ def test_labels_default_to_numbers_and_the_name_to_the_file_s(job: Job) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"labels": ["a", "b"]}, "the network has 4 classes, got 2 names"),
+        ({"labels": ("a", "b")}, "the network has 4 classes, got 2 names"),
         ({"name": "../escape"}, "name: String should match"),
         ({"version": ""}, "version: String should match"),
         ({"preprocess": Preprocess(height=9, width=8, colour="gray")}, r"makes float32 \(1, 9, 8\) images"),
@@ -95,7 +91,7 @@ def test_what_does_not_fit_the_network_is_refused_and_nothing_is_written(
     job: Job, changed: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        job.run(**changed)
+        job.run(identity=IDENTITY.model_copy(update=changed))
     assert not job.out.exists()
 
 

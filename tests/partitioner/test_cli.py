@@ -74,7 +74,7 @@ def test_partition_shows_pieces_and_certificate(run: Any, tiny_model_path: Path,
 def test_list_cuts_writes_nothing(run: Any, tiny_model_path: Path, tmp_path: Path) -> None:
     words = ["partition", tiny_model_path, "--out", tmp_path / "b", "--list-cuts"]
     listed = run(*words, "--json")["cuts"]
-    named = [row["tensors"] for row in listed if row["named"]]
+    named = [row["tensors"] for row in listed if row["chosen"]]
     assert named == [["hidden_1"], ["hidden_2"]]
     assert len(listed) > 8
     assert "hidden_2" in run(*words)

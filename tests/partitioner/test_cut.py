@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from onnx import helper
 
-from partitioner.build import manifest_of
 from partitioner.cut import Part, cut
+from partitioner.manifest import Identity, manifest_of
 from partitioner.network import Network
-from partitioner.verify import verify
+from partitioner.verify import Trial, verify
 from split_core.errors import ModelError
 from tests.partitioner.graphs import cut_networks, network_of
 from tests.tiny import tiny_model
@@ -28,16 +29,16 @@ def parsed(part: Part) -> onnx.ModelProto:
 @settings(max_examples=60)
 @given(cut_networks())
 def test_random_networks_cut_anywhere_are_bit_equal_to_the_whole(network: Network) -> None:
-    parts = cut(network, network.cuts)
-    manifest = manifest_of(network, parts, name="random", version="1", labels=None, preprocess=None)
-    certificate = verify(network, manifest, parts, seed=1, clock=lambda: 0.0)
+    parts = cut(network)
+    manifest = manifest_of(network, parts, Identity(name="random"), {})
+    certificate = verify(network, manifest, parts, Trial(seed=1), lambda: 0.0)
     assert all(entry["bit_equal_off"] for entry in (*certificate["cuts"], *certificate["exits"]))
     assert certificate["passed"]
 
 
 @given(cut_networks())
 def test_every_piece_is_a_valid_model_with_each_weight_once_and_none_too_many(network: Network) -> None:
-    parts = cut(network, network.cuts)
+    parts = cut(network)
     for part in (*parts.segments, *parts.heads):
         model = parsed(part)
         onnx.checker.check_model(model, full_check=True)
@@ -51,7 +52,7 @@ def test_every_piece_is_a_valid_model_with_each_weight_once_and_none_too_many(ne
 
 @given(cut_networks())
 def test_segments_chain_and_no_trunk_node_is_computed_twice(network: Network) -> None:
-    parts = cut(network, network.cuts)
+    parts = cut(network)
     for before, after in zip(parts.segments, parts.segments[1:], strict=False):
         assert before.outputs == after.inputs
     made = Counter(
@@ -70,7 +71,7 @@ def test_a_weight_that_two_segments_share_is_in_both() -> None:
         helper.make_node("Relu", ["a"], ["b"]),
         helper.make_node("MatMul", ["b", "w_0"], ["c"]),
     ]
-    parts = cut(network_of(body, "c", ("x",), (("b",),)), [("b",)])
+    parts = cut(network_of(body, "c", ("x",), (("b",),)))
     assert [
         [item.name for item in parsed(part).graph.initializer if item.name == "w_0"] for part in parts.segments
     ] == [
@@ -88,11 +89,11 @@ def test_a_tensor_that_crosses_two_cuts_is_passed_through() -> None:
     ]
     cuts = (("a", "m"), ("m", "b"))
     network = network_of(body, "c", ("x",), cuts)
-    parts = cut(network, cuts)
-    manifest = manifest_of(network, parts, name="two", version="1", labels=None, preprocess=None)
+    parts = cut(network)
+    manifest = manifest_of(network, parts, Identity(name="two"), {})
     assert parts.segments[1].inputs == ("a", "m")
     assert parts.segments[1].outputs == ("m", "b")
-    assert verify(network, manifest, parts, seed=1, clock=lambda: 0.0)["passed"]
+    assert verify(network, manifest, parts, Trial(seed=1), lambda: 0.0)["passed"]
 
 
 def test_a_subgraph_s_use_of_an_outer_tensor_counts_as_crossing() -> None:
@@ -113,9 +114,9 @@ def test_a_subgraph_s_use_of_an_outer_tensor_counts_as_crossing() -> None:
         helper.make_node("If", ["yes"], ["c"], **branches),
         helper.make_node("Add", ["b", "c"], ["d"]),
     ]
-    network = network_of(body, "d", ("x",))
+    network = replace(network_of(body, "d", ("x",)), cuts=(("b",),))
     with pytest.raises(ModelError, match="a would cross too"):
-        cut(network, [("b",)])
+        cut(network)
 
 
 def test_a_head_that_reads_from_before_its_cut_is_refused_by_name() -> None:
@@ -125,7 +126,7 @@ def test_a_head_that_reads_from_before_its_cut_is_refused_by_name() -> None:
     node.attribute[0].CopyFrom(helper.make_attribute("kernel_shape", [4, 4]))
     network = Network(model, {}, (("hidden_1",), ("hidden_2",)), ("exit_1", "exit_2", "exit_3"))
     with pytest.raises(ModelError, match=r"exit_2.onnx: needs c_2, which cut hidden_2 does not carry"):
-        cut(network, network.cuts)
+        cut(network)
 
 
 def test_a_skip_connection_over_a_cut_is_refused_by_name() -> None:
@@ -134,29 +135,29 @@ def test_a_skip_connection_over_a_cut_is_refused_by_name() -> None:
         helper.make_node("Tanh", ["a"], ["b"]),
         helper.make_node("Add", ["a", "b"], ["c"]),
     ]
-    network = network_of(body, "c", ("x",))
+    network = replace(network_of(body, "c", ("x",)), cuts=(("b",),))
     with pytest.raises(ModelError, match="cut b: a would cross too"):
-        cut(network, [("b",)])
+        cut(network)
 
 
 def test_cuts_in_the_wrong_order_are_refused_by_name() -> None:
     with pytest.raises(ModelError, match="hidden_1 is computed before hidden_2; give the cuts in the order"):
-        cut(tiny_network(), [("hidden_2",), ("hidden_1",)])
+        cut(replace(tiny_network(), cuts=(("hidden_2",), ("hidden_1",))))
 
 
 def test_the_same_network_gives_the_same_bytes() -> None:
-    assert cut(tiny_network(), tiny_network().cuts) == cut(tiny_network(), tiny_network().cuts)
+    assert cut(tiny_network()) == cut(tiny_network())
 
 
 def test_a_network_without_cuts_is_one_segment() -> None:
     body = [helper.make_node("Relu", ["x"], ["a"])]
-    parts = cut(network_of(body, "a", ("x",)), [])
+    parts = cut(network_of(body, "a", ("x",)))
     assert [part.outputs for part in parts.segments] == [("exit_1",)]
     assert parts.heads == ()
 
 
 def test_no_head_node_is_in_a_segment() -> None:
-    parts = cut(tiny_network(), tiny_network().cuts)
+    parts = cut(tiny_network())
     made = {node.output[0] for part in parts.segments for node in parsed(part).graph.node}
     assert {"pool_1", "exit_1", "flat_2", "exit_2"}.isdisjoint(made)
     assert {"pool_3", "flat_3", "exit_3"} <= made

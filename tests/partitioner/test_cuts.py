@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 
-from partitioner.cuts import check_cut, crossing, find_cuts, list_cuts
+from partitioner.cuts import check_cut, crossing, find_cuts
+from partitioner.listing import list_cuts
 from partitioner.network import Network
 from split_core.errors import ModelError
 from tests.partitioner.graphs import network_of, networks
@@ -18,11 +19,11 @@ def is_separator(network: Network, removed: set[str]) -> bool:
     for node, taken in zip(flow.nodes, flow.taken, strict=True):
         if reached & set(taken):
             reached.update(set(node.output) - removed)
-    return network.final not in reached
+    return network.finals[0] not in reached
 
 
 def trunk_tensors(network: Network) -> list[str]:
-    trunk = network.flow.ancestors([network.final])
+    trunk = network.flow.ancestors(network.finals)
     return [
         name for index in sorted(trunk) for name in network.flow.nodes[index].output if name in network.flow.variable
     ]
@@ -31,7 +32,7 @@ def trunk_tensors(network: Network) -> list[str]:
 @given(networks())
 def test_the_sweep_finds_exactly_the_tensors_that_every_path_goes_through(network: Network) -> None:
     found = {point.tensors[0] for point in find_cuts(network, width=1)}
-    expected = {name for name in trunk_tensors(network) if name != network.final and is_separator(network, {name})}
+    expected = {name for name in trunk_tensors(network) if name != network.finals[0] and is_separator(network, {name})}
     assert found == expected
 
 
@@ -47,7 +48,7 @@ def test_every_cut_found_separates_and_is_accepted(network: Network) -> None:
 @given(networks())
 def test_a_tensor_that_is_no_cut_is_refused_and_what_else_crosses_is_named(network: Network) -> None:
     good = {point.tensors[0] for point in find_cuts(network, width=1)}
-    for name in set(trunk_tensors(network)) - good - {network.final}:
+    for name in set(trunk_tensors(network)) - good - set(network.finals):
         with pytest.raises(ModelError) as refusal:
             check_cut(network, [name])
         others = [other for other in crossing(network, [name]) if other != name]
@@ -62,7 +63,7 @@ def test_cuts_come_in_the_order_of_the_network_and_their_shares_grow(network: Ne
     assert [row.tensors for row in rows] == [point.tensors for point in find_cuts(network)]
     for before, after in pairwise(rows):
         assert before.nodes_before <= after.nodes_before
-        assert before.weights_before <= after.weights_before
+        assert before.parameters_before <= after.parameters_before
 
 
 def test_shared_constants_and_exit_heads_do_not_hide_a_cut() -> None:
@@ -75,7 +76,7 @@ def test_shared_constants_and_exit_heads_do_not_hide_a_cut() -> None:
 def test_what_a_cut_ships_is_listed_in_bytes() -> None:
     row = next(row for row in list_cuts(tiny_network()) if row.tensors == ("hidden_1",))
     assert (row.row_bytes, row.u8_bytes) == (4 * 8 * 8 * 4, 4 * 8 * 8)
-    assert 0.0 < row.weights_before < row.nodes_before < 1.0
+    assert 0.0 < row.parameters_before < row.compute_before < 1.0
 
 
 def test_an_unknown_tensor_gets_the_nearest_known_one() -> None:

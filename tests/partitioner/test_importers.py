@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from partitioner.build import read_network
 from partitioner.importers import IMPORTERS
-from partitioner.network import roles_of
+from partitioner.network import Network
+from partitioner.roles import with_roles
+from partitioner.sources import read_network
 from split_core.errors import ModelError
 from tests.tiny import tiny_model
 
@@ -29,7 +30,7 @@ def changed(tmp_path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
 
 def refused(path: Path) -> str:
     with pytest.raises(ModelError) as refusal:
-        read_network(path)
+        read_network(str(path))
     message = str(refusal.value)
     assert "\n" not in message
     assert path.name in message
@@ -58,7 +59,7 @@ def test_every_importer_refuses_a_file_of_something_else(suffix: str, content: b
 
 
 def test_hidden_states_and_exits_are_known_by_name(tiny_model_path: Path) -> None:
-    network = read_network(tiny_model_path)
+    network = read_network(str(tiny_model_path))
     assert network.cuts == (("hidden_1",), ("hidden_2",))
     assert network.exits == ("exit_1", "exit_2", "exit_3")
     assert network.source["file"] == "tiny.onnx"
@@ -86,7 +87,7 @@ def test_any_damaged_bytes_give_a_network_or_a_model_error(
     path = tmp_path_factory.getbasetemp() / "damaged.onnx"
     path.write_bytes(bytes(data))
     with suppress(ModelError):
-        assert read_network(path).exits
+        assert read_network(str(path)).exits
 
 
 def test_a_fixed_batch_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_missing_external_data_is_refused(tmp_path: Path) -> None:
     onnx.save_model(
         tiny_model(), str(tmp_path / "big.onnx"), save_as_external_data=True, location="big.data", size_threshold=0
     )
-    assert read_network(tmp_path / "big.onnx").exits
+    assert read_network(str(tmp_path / "big.onnx")).exits
     (tmp_path / "big.data").unlink()
     assert "external weights cannot be read" in refused(tmp_path / "big.onnx")
 
@@ -117,7 +118,7 @@ def test_missing_external_data_is_refused(tmp_path: Path) -> None:
 def test_a_newer_ir_version_is_brought_down_and_an_older_one_is_kept(tmp_path: Path) -> None:
     for given_ir, expected in ((12, 10), (8, 8)):
         path = changed(tmp_path, lambda model, ir=given_ir: setattr(model, "ir_version", ir))
-        assert read_network(path).model.ir_version == expected
+        assert read_network(str(path)).model.ir_version == expected
 
 
 def test_a_network_with_one_output_of_any_name_is_one_exit(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_network_with_one_output_of_any_name_is_one_exit(tmp_path: Path) -> No
         rename(model, "exit_3", "logits")
         del model.graph.output[:-1]
 
-    network = read_network(changed(tmp_path, bare))
+    network = read_network(str(changed(tmp_path, bare)))
     assert (network.cuts, network.exits) == ((), ("logits",))
 
 

@@ -8,10 +8,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from partitioner.build import certify, manifest_of, read_network
+from partitioner.build import certify
 from partitioner.cut import Part, Parts, cut
+from partitioner.manifest import Identity, manifest_of
 from partitioner.network import Network
-from partitioner.verify import LEVELS, Comparison, summary, verify
+from partitioner.sources import read_network
+from partitioner.verify import LEVELS, Comparison, Trial, summary, verify
 from split_core import bundle
 from split_core.bundle import Manifest
 from split_core.errors import BundleError, CertificateError, ModelError
@@ -20,12 +22,12 @@ from tests.tiny import PREPROCESS, tiny_model, tiny_samples
 
 @pytest.fixture
 def tiny(tiny_model_path: Path) -> tuple[Network, Parts]:
-    network = read_network(tiny_model_path)
-    return network, cut(network, network.cuts)
+    network = read_network(str(tiny_model_path))
+    return network, cut(network)
 
 
 def manifest(network: Network, parts: Parts) -> Manifest:
-    return manifest_of(network, parts, name="tiny", version="1", labels=None, preprocess=PREPROCESS)
+    return manifest_of(network, parts, Identity(name="tiny", preprocess=PREPROCESS), {})
 
 
 def with_nudged_weight(part: Part, name: str, by: float) -> Part:
@@ -45,12 +47,11 @@ def test_right_pieces_pass_and_everything_is_recorded(tiny: tuple[Network, Parts
     network, parts = tiny
     images, _ = tiny_samples(7)
     ticks = iter([1_700_000_000.0, 1_700_000_002.5])
-    made = verify(
-        network, manifest(network, parts), parts, seed=3, clock=lambda: next(ticks), samples=[PREPROCESS.tensor(images)]
-    )
+    trial = Trial(seed=3, samples=[PREPROCESS.tensor(images)])
+    made = verify(network, manifest(network, parts), parts, trial, lambda: next(ticks))
     assert made["passed"] is True
     assert made["bundle_id"] == manifest(network, parts).id
-    assert (made["batches"], made["random_samples"], made["real_samples"]) == ([1, 4], 20, 7)
+    assert (made["sizes"], made["random_samples"], made["real_samples"]) == ([{"batch": 1}, {"batch": 4}], 20, 7)
     assert (made["made_at"], made["seconds"], made["seed"]) == ("2023-11-14T22:13:20+00:00", 2.5, 3)
     assert [entry["cut"] for entry in made["cuts"]] == [1, 2]
     assert [entry["exit"] for entry in made["exits"]] == [1, 2, 3]
@@ -65,7 +66,7 @@ def test_right_pieces_pass_and_everything_is_recorded(tiny: tuple[Network, Parts
 def test_one_wrong_weight_in_a_head_fails_that_exit_only(tiny: tuple[Network, Parts]) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 0.25)
-    made = verify(network, manifest(network, wrong), wrong, seed=3, clock=lambda: 0.0)
+    made = verify(network, manifest(network, wrong), wrong, Trial(seed=3), lambda: 0.0)
     assert made["passed"] is False
     assert [entry["bit_equal_off"] for entry in made["exits"]] == [True, False, True]
     assert made["exits"][1]["highest_exact_level"] is None
@@ -78,7 +79,7 @@ def test_a_wrong_weight_in_a_segment_shows_in_its_cut_and_all_exits_behind(tiny:
     network, parts = tiny
     bad = with_nudged_weight(parts.segments[1], "conv_2.bias", 0.25)
     wrong = replace(parts, segments=(parts.segments[0], bad, parts.segments[2]))
-    made = verify(network, manifest(network, wrong), wrong, seed=3, clock=lambda: 0.0)
+    made = verify(network, manifest(network, wrong), wrong, Trial(seed=3), lambda: 0.0)
     assert [entry["bit_equal_off"] for entry in made["cuts"]] == [True, False]
     assert [entry["bit_equal_off"] for entry in made["exits"]] == [True, False, False]
 
@@ -86,12 +87,12 @@ def test_a_wrong_weight_in_a_segment_shows_in_its_cut_and_all_exits_behind(tiny:
 def test_a_difference_too_small_for_the_tolerance_still_fails_the_exact_half(tiny: tuple[Network, Parts]) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 1e-6)
-    assert verify(network, manifest(network, wrong), wrong, seed=3, clock=lambda: 0.0, tolerance=0.1)["passed"] is False
+    assert verify(network, manifest(network, wrong), wrong, Trial(seed=3, tolerance=0.1), lambda: 0.0)["passed"] is False
 
 
 def test_a_tolerance_below_what_is_deployed_fails(tiny: tuple[Network, Parts]) -> None:
     network, parts = tiny
-    made = verify(network, manifest(network, parts), parts, seed=3, clock=lambda: 0.0, tolerance=0.0)
+    made = verify(network, manifest(network, parts), parts, Trial(seed=3, tolerance=0.0), lambda: 0.0)
     differs = any(entry["deployed_max_difference"] > 0 for entry in made["exits"])
     assert made["passed"] is not differs
 
@@ -114,14 +115,14 @@ scaled (float[batch, 2] x) => (float[batch, 2] hidden_1, float[batch, 2] exit_1,
 def test_a_network_that_the_optimiser_breaks_is_compared_with_itself_unoptimised(tmp_path: Path) -> None:
     path = tmp_path / "scaled.onnx"
     path.write_bytes(onnx.parser.parse_model(BREAKS_THE_OPTIMISER).SerializeToString())
-    network = read_network(path)
-    parts = cut(network, network.cuts)
+    network = read_network(str(path))
+    parts = cut(network)
     made = verify(
         network,
-        manifest_of(network, parts, name="scaled", version="1", labels=None, preprocess=None),
+        manifest_of(network, parts, Identity(name="scaled"), {}),
         parts,
-        seed=1,
-        clock=lambda: 0.0,
+        Trial(seed=1),
+        lambda: 0.0,
     )
     assert made["passed"]
     assert made["exits"][1]["deployed_max_difference"] < 1e-5
@@ -157,7 +158,7 @@ def test_the_tolerance_is_a_share_of_the_greatest_value() -> None:
 def test_a_certificate_that_did_not_pass_is_not_written(tiny: tuple[Network, Parts], tmp_path: Path) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 0.25)
-    made = verify(network, manifest(network, wrong), wrong, seed=3, clock=lambda: 0.0)
+    made = verify(network, manifest(network, wrong), wrong, Trial(seed=3), lambda: 0.0)
     with pytest.raises(CertificateError, match="nothing was written"):
         bundle.write(tmp_path, manifest(network, wrong), wrong.contents(), made)
     assert list(tmp_path.iterdir()) == []
@@ -165,7 +166,7 @@ def test_a_certificate_that_did_not_pass_is_not_written(tiny: tuple[Network, Par
 
 def test_certifying_again_keeps_the_id_and_replaces_the_certificate(tiny_copy: Path, tiny_model_path: Path) -> None:
     before = bundle.load(tiny_copy)
-    made = certify(tiny_copy, tiny_model_path, seed=99, clock=lambda: 0.0)
+    made = certify(tiny_copy, read_network(str(tiny_model_path)), Trial(seed=99), lambda: 0.0)
     after = bundle.load(tiny_copy)
     assert after.id == before.id
     assert after.certificate == made
@@ -176,7 +177,7 @@ def test_a_bundle_without_a_certificate_can_be_certified(tiny_copy: Path, tiny_m
     (tiny_copy / bundle.CERTIFICATE).unlink()
     with pytest.raises(CertificateError):
         bundle.load(tiny_copy)
-    certify(tiny_copy, tiny_model_path, seed=0, clock=lambda: 0.0)
+    certify(tiny_copy, read_network(str(tiny_model_path)), Trial(), lambda: 0.0)
     assert bundle.load(tiny_copy).certificate["passed"]
 
 
@@ -189,7 +190,7 @@ def test_a_forged_bundle_is_not_certified_and_left_as_it_was(
     bundle.write_to(tmp_path / "forged", forged, wrong.contents(), {"passed": True, "bundle_id": forged.id})
     before = {file: file.read_bytes() for file in (tmp_path / "forged").rglob("*") if file.is_file()}
     with pytest.raises(CertificateError, match="exit 2: NOT bit-equal"):
-        certify(tmp_path / "forged", tiny_model_path, seed=0, clock=lambda: 0.0)
+        certify(tmp_path / "forged", read_network(str(tiny_model_path)), Trial(), lambda: 0.0)
     assert {file: file.read_bytes() for file in (tmp_path / "forged").rglob("*") if file.is_file()} == before
 
 
@@ -198,11 +199,11 @@ def test_another_network_than_the_bundle_s_is_refused(tiny_copy: Path, tmp_path:
     other.doc_string = "another"
     (tmp_path / "other.onnx").write_bytes(other.SerializeToString())
     with pytest.raises(ModelError, match=r"was made from tiny.onnx .* give that file"):
-        certify(tiny_copy, tmp_path / "other.onnx", seed=0, clock=lambda: 0.0)
+        certify(tiny_copy, read_network(str(tmp_path / "other.onnx")), Trial(), lambda: 0.0)
 
 
 def test_a_damaged_piece_is_not_certified(tiny_copy: Path, tiny_model_path: Path) -> None:
     piece = tiny_copy / "heads" / "exit_1.onnx"
     piece.write_bytes(piece.read_bytes()[:-1] + b"\x00")
     with pytest.raises(BundleError, match="copy the bundle again"):
-        certify(tiny_copy, tiny_model_path, seed=0, clock=lambda: 0.0)
+        certify(tiny_copy, read_network(str(tiny_model_path)), Trial(), lambda: 0.0)

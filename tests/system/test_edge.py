@@ -167,17 +167,17 @@ def wait_until_shipping(site: Site) -> None:
 def test_a_worker_with_another_bundle_refuses_in_one_line_and_the_camera_goes_on(
     site: Site, tmp_path: Path, tiny_model_path: Path
 ):
-    from partitioner.build import partition
-    from tests.tiny import LABELS
+    from partitioner.build import Wish, partition
+    from partitioner.sources import read_network
+    from partitioner.verify import Trial
+    from tests.tiny import IDENTITY
 
     other = partition(
-        tiny_model_path,
+        read_network(str(tiny_model_path)),
         tmp_path / "other",
-        name="other",
-        version="1",
-        labels=LABELS,
-        preprocess=PREPROCESS,
-        seed=0,
+        identity=IDENTITY.model_copy(update={"name": "other"}),
+        wish=Wish(),
+        trial=Trial(),
         clock=lambda: 0.0,
     )
     running = site.worker(bundle=other)

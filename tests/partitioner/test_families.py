@@ -1,0 +1,94 @@
+"""Every family of networks that people have, from its torch module to a bundle that loads.
+
+Needs torch and transformers; about five seconds each, so the marker is `slow`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from partitioner.build import Wish, partition, planned
+from partitioner.cut import cut
+from partitioner.cuts import find_cuts
+from partitioner.importers.request import Request
+from partitioner.manifest import Identity
+from partitioner.network import Network
+from partitioner.sources import read_network
+from partitioner.verify import Trial
+from split_core import bundle
+
+pytest.importorskip("torch", reason="needs the extra torch")
+pytest.importorskip("transformers", reason="needs the package transformers")
+
+from benchmarks.families import FAMILIES
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# Layers of the tiny transformers: each adds to the residual stream twice, behind attention and behind the MLP.
+LAYERS = {
+    **dict.fromkeys(("vit", "deit", "bert", "roberta", "albert", "distilbert"), 3),
+    **dict.fromkeys(("gpt2", "gpt2_classifier", "llama", "t5_encoder"), 3),
+    "swin": 4,
+}
+
+
+@cache
+def imported(family: str) -> Network:
+    return read_network(FAMILIES[family].location, Request(args={"size": "tiny"}))
+
+
+def residual_adds(network: Network) -> list[str]:
+    """Sums of two tensors that both depend on the input, at most two of which would cross: the residual stream."""
+    flow = network.flow
+    crossing = {name for point in find_cuts(network) for name in point.tensors}
+    return [
+        node.output[0]
+        for node, taken in zip(flow.nodes, flow.taken, strict=True)
+        if node.op_type == "Add" and flow.variable >= set(node.input) and len(taken) == 2 and node.output[0] in crossing
+    ]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_is_cut_at_five_places_proved_and_loads(family: str, tmp_path: Path) -> None:
+    network = imported(family)
+    root = partition(
+        network, tmp_path, identity=Identity(name=family), wish=Wish("5"), trial=Trial(), clock=time.time
+    )
+    loaded = bundle.load(root)
+    assert loaded.manifest.exits == 6
+    assert all(entry["bit_equal_off"] for entry in loaded.certificate["cuts"])
+    assert (loaded.manifest.labels is None) == ("logits" not in FAMILIES[family].outputs and not network.exits)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_is_cut_at_every_place_that_is_listed_and_proved(family: str, tmp_path: Path) -> None:
+    root = partition(
+        imported(family), tmp_path, identity=Identity(name=family), wish=Wish("all"), trial=Trial(), clock=time.time
+    )
+    loaded = bundle.load(root)
+    assert loaded.manifest.exits > 6
+    assert loaded.certificate["passed"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_listed_cut_of_a_family_can_be_made_alone(family: str) -> None:
+    network = imported(family)
+    for row in planned(network, Wish("1")).rows:
+        assert len(cut(replace(network, cuts=(row.tensors,))).segments) == 2
+
+
+@pytest.mark.parametrize("family", LAYERS)
+def test_every_residual_stream_point_of_a_transformer_is_found(family: str) -> None:
+    found = residual_adds(imported(family))
+    assert len(found) >= 2 * LAYERS[family], found
+
+
+def test_the_exits_that_a_module_gives_are_used(tmp_path: Path) -> None:
+    plan = planned(imported("branchynet"), Wish())
+    assert plan.network.exits == FAMILIES["branchynet"].outputs
+    assert plan.network.untrained == ()
