@@ -94,19 +94,23 @@ def take_from_text(text: str) -> slice:
 def _from_npz(path: Path, manifest: Manifest, names: tuple[str, ...], take: slice) -> Samples:
     image = manifest.image
     key = "images" if image is not None else "inputs"
-    arrays = _arrays(path, (key, "labels"))
-    items, labels = arrays[key], _checked_labels(path, arrays["labels"], len(names))
+    arrays = arrays_of(path, (key, "labels"))
+    items, labels = arrays[key], checked_labels(path, arrays["labels"], len(names))
     if len(items.shape) == 0 or len(items) != len(labels):
         raise DataError(f"{path}: {key} has shape {items.shape}, labels {labels.shape}; expected as many of both")
     chosen = _taken(path, len(labels), take)
     items, labels = items[chosen], labels[chosen]
     if image is not None:
-        return Samples(_canonical(path, items, image), labels, image)
+        return Samples(canonical_images(path, items, image), labels, image)
     return Samples(_fitting(path, items, manifest.cuts[0].tensors[0].spec), labels, None)
 
 
-def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
-    """The named arrays of an `.npz`; nothing is unpickled."""
+def arrays_of(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Array]:
+    """The named arrays of an `.npz`, and those of `optional` that it holds; nothing is unpickled.
+
+    Raises:
+        DataError: not there, damaged, or one of `keys` is absent.
+    """
     try:
         # Opened here: numpy leaves its own handle open when the archive is damaged.
         with path.open("rb") as opened:
@@ -116,7 +120,7 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
             absent = [key for key in keys if key not in file.files]
             if absent:
                 raise DataError(f"{path}: no array named {absent[0]!r}, there are: {', '.join(file.files) or 'none'}")
-            return {key: file[key] for key in keys}
+            return {key: file[key] for key in (*keys, *(key for key in optional if key in file.files))}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder") from error
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -124,7 +128,12 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Array]:
         raise DataError(f"{path}: not a readable .npz; expected one with the arrays {' and '.join(keys)}") from error
 
 
-def _checked_labels(path: Path, labels: Array, classes: int) -> NDArray[np.int64]:
+def checked_labels(path: Path, labels: Array, classes: int) -> NDArray[np.int64]:
+    """Labels as class numbers.
+
+    Raises:
+        DataError: none, not integers, or not of this many classes.
+    """
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or not len(labels):
         raise DataError(f"{path}: labels must be (N,) integers with N > 0, got {labels.dtype} {labels.shape}")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
@@ -139,8 +148,12 @@ def _taken(path: Path, count: int, take: slice) -> slice:
     return take
 
 
-def _canonical(path: Path, images: Array, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Images of one size as canonical ones."""
+def canonical_images(path: Path, images: Array, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Images (N, H, W) or (N, H, W, C) of one size as canonical ones.
+
+    Raises:
+        DataError: not uint8, or of another shape.
+    """
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
@@ -162,17 +175,23 @@ def _from_folder(path: Path, preprocess: Preprocess | None, names: tuple[str, ..
     if preprocess is None:
         raise DataError(f"{path}: a folder of images, but the network takes no images; give an .npz with inputs")
     # Mixed, so that any range holds every class; by name, so that it is the same range everywhere.
-    files = sorted(_image_files(path, names), key=lambda file: _mixed(path, file))
+    files = sorted(image_files(path, names), key=lambda file: mixed(path, file))
     chosen = files[_taken(path, len(files), take)]
     labels = np.array([names.index(file.parent.name) for file in chosen], np.int64)
     return Samples(np.stack([preprocess.canonical(read_image(str(file))) for file in chosen]), labels, preprocess)
 
 
-def _mixed(root: Path, file: Path) -> str:
+def mixed(root: Path, file: Path) -> str:
+    """Puts files into an order that depends on their names alone, and mixes the classes."""
     return sha256_of(file.relative_to(root).as_posix().encode())
 
 
-def _image_files(path: Path, labels: tuple[str, ...]) -> list[Path]:
+def image_files(path: Path, labels: tuple[str, ...]) -> list[Path]:
+    """The pictures of a folder per class.
+
+    Raises:
+        DataError: a folder is of no class, or there are no pictures.
+    """
     folders = sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
     for folder in folders:
         if folder.name not in labels:
