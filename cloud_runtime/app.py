@@ -71,7 +71,10 @@ def build_worker(config: CloudConfig, clock: Callable[[], float] = time.monotoni
     """
     backend = make_backend(config.backend, config.backend_options)
     folders = bundle_folders(config.bundles)
-    loaded = [load_model(folder, backend, threads=config.threads, engines=config.engines) for folder in folders]
+    loaded = [
+        load_model(folder, backend, threads=config.threads, engines=config.engines, precision=config.precision)
+        for folder in folders
+    ]
     models = {model.id: model for model in loaded}
     seconds = {model.id: model.rehearse(clock) for model in models.values()}
     metrics = CloudMetrics()

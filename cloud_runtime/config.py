@@ -48,6 +48,7 @@ class CloudConfig(Section):
         bundles: folders of bundles, or folders that hold `<name>/<version>/` of several.
         backend: name in `split_core.backends.BACKENDS`.
         backend_options: what that backend takes: `precision`, `ranges`, ...
+        precision: of the pieces, one that every bundle has; empty takes them as exported.
         engines: threads that compute.
         threads: intra-op threads of each.
         curve: keys of the encrypted link.
@@ -60,6 +61,7 @@ class CloudConfig(Section):
     bundles: tuple[Path, ...] = Field(min_length=1)
     backend: str = "onnxruntime"
     backend_options: dict[str, Any] = Field(default_factory=dict)
+    precision: str = ""
     engines: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=1, ge=1, le=256)
     limits: Limits = Limits()

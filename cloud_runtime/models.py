@@ -10,7 +10,7 @@ import numpy as np
 
 from split_core import bundle
 from split_core.backends.base import Backend, Session
-from split_core.bundle import MANIFEST, Bundle, Manifest
+from split_core.bundle import MANIFEST, Manifest
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.errors import BundleError, CodecError, ConfigError, MissingExtra, WireError
@@ -196,15 +196,20 @@ def bundle_folders(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def load_model(folder: Path, backend: Backend, *, threads: int, engines: int) -> Model:
-    """Verify and load one bundle.
+def load_model(folder: Path, backend: Backend, *, threads: int, engines: int, precision: str = "") -> Model:
+    """Verify and load one bundle, as exported or in another of its precisions.
 
     Raises:
         BundleError: it is damaged or not certified, or gives no class logits.
+        ConfigError: it does not have this precision.
         BackendError: the backend cannot load a segment.
     """
     loaded = bundle.load(folder)
     if loaded.manifest.labels is None:
         raise BundleError(f"{folder}: gives no class logits; a worker answers with those, so it serves classifiers")
-    copies = [[loaded.session(piece, backend, threads=threads) for piece in loaded.manifest.segments] for _ in range(1 if backend.shares_sessions else engines)]
+    segments = loaded.manifest.variant(precision).segments
+    copies = [
+        [loaded.session(piece, backend, threads=threads) for piece in segments]
+        for _ in range(1 if backend.shares_sessions else engines)
+    ]
     return Model(loaded.manifest, copies * (engines // len(copies)), known_codecs())

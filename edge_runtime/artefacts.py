@@ -72,6 +72,7 @@ class Artefacts:
             self.bundle,
             make_backend(self.config.backend, self.config.backend_options),
             threads=self.config.threads,
+            precision=self.config.precision,
             pace=Pace(self.profile) if self.profile.slowdown > 1.0 else None,
         )
 
@@ -95,13 +96,15 @@ def load(config: EdgeConfig) -> Artefacts:
     Raises:
         BundleError: the bundle is damaged or not certified.
         PolicyFileError: the policy is damaged, or of another bundle.
-        ProfileError: the profile is damaged, or of another bundle.
+        ProfileError: the profile is damaged, or of another bundle or precision.
+        ConfigError: the bundle does not have the configured precision.
     """
     bundle = bundles.load(Path(config.bundle))
     policy_file = policies.load(Path(config.policy))
     policy_file.check_bound_to(bundle.id, bundle.manifest.exits, config.policy)
     profile = profiles.load(Path(config.profile))
-    profile.check_bound_to(bundle.id, config.profile)
+    bundle.manifest.variant(config.precision)
+    profile.check_bound_to(bundle.id, config.profile, config.precision)
     return Artefacts(
         config, bundle, policy_file, profile, policy_file.objective.build(), config.bandit or policy_file.bandit
     )

@@ -70,6 +70,7 @@ def profile(
         list[str] | None, typer.Option("--backend-option", help="Of the engine: --backend-option precision=fp16")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads per session.", min=1)] = 1,
+    precision: Annotated[str, typer.Option(help="Of the bundle's pieces: int8, ...; else as exported.")] = "",
     slowdown: Annotated[
         float, typer.Option(help="Stand for a device this many times slower; the edge then waits to match.", min=1.0)
     ] = 1.0,
@@ -92,6 +93,7 @@ def profile(
             name=out.stem,
             codecs=codecs,
             threads=threads,
+            precision=precision,
             slowdown=slowdown,
             progress=lambda done: bar.update(task, completed=done),
         )

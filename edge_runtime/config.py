@@ -68,6 +68,7 @@ class EdgeConfig(Section):
         policy, profile: files; paths are relative to the working directory.
         backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
         backend_options: what that backend takes: `precision`, `ranges`, ...
+        precision: of the bundle's pieces: "int8", ...; empty takes them as exported.
         deadline_ms: from capture to outcome.
         margin_ms: kept free before the deadline for what the device itself may still have to do.
         bandit: replaces the policy file's bandit.
@@ -87,6 +88,7 @@ class EdgeConfig(Section):
     link: LinkSection = Field(default_factory=LinkSection)
     backend: str = "onnxruntime"
     backend_options: dict[str, Any] = Field(default_factory=dict)
+    precision: str = ""
     threads: int = Field(default=1, ge=1)
     deadline_ms: float = Field(default=200.0, gt=0)
     margin_ms: float = Field(default=20.0, gt=0)

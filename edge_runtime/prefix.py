@@ -67,11 +67,13 @@ class Prefix:
         bundle: verified.
         backend: loads the pieces.
         threads: per session.
+        precision: of the bundle's; empty for the pieces as exported.
         pace: None runs at full speed.
         clock: seconds, for measuring steps.
 
     Raises:
         BundleError: the network takes no images, or names no classes.
+        ConfigError: the bundle does not have this precision.
         BackendError: the backend cannot load a piece.
     """
 
@@ -81,15 +83,16 @@ class Prefix:
         backend: Backend,
         *,
         threads: int = 1,
+        precision: str = "",
         pace: Pace | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        manifest = bundle.manifest
+        manifest, pieces = bundle.manifest, bundle.manifest.variant(precision)
         self.exits = manifest.exits
         self.preprocess, self.labels = _image_and_labels(bundle)
         self.pace, self.clock = pace, clock
-        self.segments = [bundle.session(piece, backend, threads=threads) for piece in manifest.segments]
-        self.heads = [bundle.session(piece, backend, threads=threads) for piece in manifest.heads]
+        self.segments = [bundle.session(piece, backend, threads=threads) for piece in pieces.segments]
+        self.heads = [bundle.session(piece, backend, threads=threads) for piece in pieces.heads]
         names = [[tensor.name for tensor in cut.tensors] for cut in manifest.cuts]
         # Which of a cut's tensors each head takes.
         self.head_feeds = [[names[k].index(name) for name in head.inputs] for k, head in enumerate(self.heads, 1)]

@@ -31,6 +31,7 @@ def profile(
     name: str,
     codecs: CodecSection,
     threads: int = 1,
+    precision: str = "",
     slowdown: float = 1.0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> HwProfile:
@@ -43,15 +44,17 @@ def profile(
         name: of the profile.
         codecs: which ones to time.
         threads: per session.
+        precision: of the bundle's; empty for the pieces as exported.
         slowdown: the device that the profile shall stand for is this many times slower.
         progress: called with the number of images done.
 
     Raises:
         ProfileError: too few images.
+        ConfigError: the bundle does not have this precision.
     """
     if len(images) < 20:
         raise ProfileError(f"profiling needs at least 20 images, got {len(images)}")
-    prefix = Prefix(bundle, backend, threads=threads)
+    prefix = Prefix(bundle, backend, threads=threads, precision=precision)
     packers: list[Codec] = [CODECS.load(_codec_at(cut, codecs))() for cut in range(prefix.exits)]
     rows = []
     for done, pixels in enumerate([*images[:WARM_UP], *images]):
@@ -69,6 +72,7 @@ def profile(
         heads=tuple(steps.timing("head", k) for k in k_range),
         tensor=steps.timing("tensor", 0),
         payloads=tuple(steps.payload(cut, _codec_at(cut, codecs)) for cut in k_range),
+        precision=precision,
         slowdown=slowdown,
         memory_mb=peak_mb(),
     )

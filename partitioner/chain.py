@@ -32,15 +32,17 @@ class Chain:
         bundle: whose pieces they are; it may be one that is not certified yet.
         backend: who runs them.
         threads: intra-op threads of each session.
+        precision: of the bundle's; empty for the pieces as exported.
 
     Raises:
+        ConfigError: the bundle does not have this precision.
         BackendError: the engine cannot load a piece.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, *, threads: int) -> None:
-        manifest = bundle.manifest
-        self._segments = [bundle.session(piece, backend, threads=threads) for piece in manifest.segments]
-        self._heads = [bundle.session(piece, backend, threads=threads) for piece in manifest.heads]
+    def __init__(self, bundle: Bundle, backend: Backend, *, threads: int, precision: str = "") -> None:
+        manifest, pieces = bundle.manifest, bundle.manifest.variant(precision)
+        self._segments = [bundle.session(piece, backend, threads=threads) for piece in pieces.segments]
+        self._heads = [bundle.session(piece, backend, threads=threads) for piece in pieces.heads]
         self._classifies = manifest.labels is not None
         names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
         self._taken = [[names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)]

@@ -23,9 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from split_core.backends.base import Backend, Session
 from split_core.config import first_error
-from split_core.errors import BundleError, CertificateError
+from split_core.errors import BundleError, CertificateError, ConfigError
 from split_core.files import canonical_json, directory_written_atomically, sha256_of, sha256_of_file
 from split_core.preprocess import AnyPreprocess, Preprocess
+from split_core.registry import suggestion
 from split_core.tensors import TensorSpec
 
 FORMAT = 2
@@ -197,14 +198,28 @@ class Manifest(_Strict):
         """How long the dynamic axes are at the first (0) or second (1) size that the network is proved at."""
         return {name: sizes[which] for name, sizes in self.axes.items()}
 
-    def pieces(self, precision: str | None = None) -> tuple[Piece, ...]:
-        """Segments, then heads, as exported or in another precision."""
-        chosen = self if precision is None else self.precisions[precision]
+    def variant(self, precision: str = "") -> Precision:
+        """Segments and heads as exported, or in another precision.
+
+        Raises:
+            ConfigError: the bundle does not have it.
+        """
+        if not precision:
+            return Precision(segments=self.segments, heads=self.heads)
+        if precision not in self.precisions:
+            there = f"it has {', '.join(self.precisions)}" if self.precisions else "it has none but the exported"
+            near = suggestion(precision, self.precisions)
+            raise ConfigError(f"precision: bundle {self.name!r} has no {precision!r}{near}; {there}")
+        return self.precisions[precision]
+
+    def pieces(self, precision: str = "") -> tuple[Piece, ...]:
+        """Segments, then heads, as `variant` gives them."""
+        chosen = self.variant(precision)
         return (*chosen.segments, *chosen.heads)
 
     def all_pieces(self) -> tuple[Piece, ...]:
         """Pieces in every precision."""
-        return tuple(piece for name in (None, *self.precisions) for piece in self.pieces(name))
+        return tuple(piece for name in ("", *self.precisions) for piece in self.pieces(name))
 
     def weights(self) -> tuple[File, ...]:
         """Files with weights that pieces do not hold themselves."""

@@ -55,6 +55,7 @@ class HwProfile(Section):
         segments, heads: K timings each; the last head is part of the last segment and costs 0.
         tensor: canonical image to input tensor.
         payloads: one per cut 0..K-1.
+        precision: of the pieces; empty when they were measured as exported.
         slowdown: the device this profile stands for is this many times slower than the machine it was
             measured on; 1 for a real device.  The edge then waits so that each step takes
             `slowdown` times its median here.
@@ -71,6 +72,7 @@ class HwProfile(Section):
     heads: tuple[Timing, ...]
     tensor: Timing
     payloads: tuple[Payload, ...]
+    precision: str = ""
     slowdown: float = Field(default=1.0, ge=1.0)
     memory_mb: float | None = None
 
@@ -102,17 +104,26 @@ class HwProfile(Section):
         """(K,) milliseconds to encode the payload of cut k on the device that this stands for."""
         return np.array([self.slowdown * payload.encode.p50_ms for payload in self.payloads])
 
-    def check_bound_to(self, bundle_id: str, where: str = "profile") -> None:
-        """Refuse another bundle.
+    def check_bound_to(self, bundle_id: str, where: str = "profile", precision: str | None = None) -> None:
+        """Refuse another bundle, and another precision than the one that shall run, if any shall.
 
         Raises:
-            ProfileError: measured with another bundle.
+            ProfileError: measured with another bundle, or in another precision.
         """
         if self.bundle_id != bundle_id:
             raise ProfileError(
                 f"{where}: measured with bundle {self.bundle_id[:12]}, this one is {bundle_id[:12]}; "
                 f"run 'offramp profile'"
             )
+        if precision is not None and self.precision != precision:
+            raise ProfileError(
+                f"{where}: measured {_spoken(self.precision)}, this camera runs {_spoken(precision)}; "
+                f"run 'offramp profile{f' --precision {precision}' if precision else ''}'"
+            )
+
+
+def _spoken(precision: str) -> str:
+    return f"at precision {precision!r}" if precision else "with the pieces as exported"
 
 
 def load(path: Path) -> HwProfile:
