@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint suite bench clean
+.PHONY: demo test test-tensorrt lint suite bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/offramp demo --out build/demo
@@ -21,6 +21,11 @@ lint: $(VENV)/.dev
 suite: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# Optional: a real TensorRT parses and builds every piece of every family; several GB, several minutes, no GPU.
+# tensorrt-rtx is NVIDIA's, under NVIDIA's licence, and part of no extra of ours.
+test-tensorrt: $(VENV)/.tensorrt
+	$(BIN)/python -m pytest -m tensorrt
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.all --quick
 
@@ -35,6 +40,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.tensorrt: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[dev,families]' tensorrt-rtx
+	touch $@ $(VENV)/.dev $(VENV)/.demo
 
 clean:
 	rm -rf build $(VENV)

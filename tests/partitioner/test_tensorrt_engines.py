@@ -17,7 +17,9 @@ from onnx import ModelProto
 
 from partitioner.build import Wish, planned
 from partitioner.cut import cut
-from partitioner.importers.onnx import network_of
+from partitioner.importers import IMPORTERS, MODULE
+from partitioner.importers.request import Request
+from partitioner.network import Network
 from split_core.backends.onnx_signature import read_signature
 from split_core.backends.tensorrt_build import Recipe, serialised_engine
 from split_core.errors import BackendError
@@ -29,31 +31,61 @@ pytestmark = pytest.mark.tensorrt
 
 ROOT = Path(__file__).parents[2]
 TARGET = "SM86"
-RANGES = {"batch": (1, 1, 8), "sequence": (8, 16, 64)}
+# TensorRT limits a pooling window; this network's is 2560 x 2560, over whatever is there.
+REFUSED = {"efficientnet": ["AveragePool"]}
 
-# Name to whole network.  Its pieces are those at its own cuts, else at those that are chosen for it.
-FAMILIES: dict[str, Callable[[], ModelProto]] = {
-    "tiny": tiny_model,
-    "demo": lambda: onnx.load(ROOT / "configs" / "demo" / "network.onnx"),
+# Name to network; a family is plugged in by a line.
+FAMILIES: dict[str, Callable[[Path], Network]] = {
+    "tiny": lambda folder: imported(".onnx", saved(tiny_model(), folder)),
+    "demo": lambda _: imported(".onnx", str(ROOT / "configs" / "demo" / "network.onnx")),
 }
 
 
-def pieces_of(model: ModelProto) -> dict[str, bytes]:
-    network = network_of(model, {"file": "model.onnx", "sha256": "0" * 64}, {})
-    return cut(planned(network, Wish()).network).contents()
+def imported(importer: str, location: str, **args: str) -> Network:
+    network: Network = IMPORTERS.load(importer)(location, Request(args=args))
+    return network
+
+
+def saved(model: ModelProto, folder: Path) -> str:
+    onnx.save(model, folder / "model.onnx")
+    return str(folder / "model.onnx")
+
+
+def exported(family: Any) -> Callable[[Path], Network]:
+    return lambda _: imported(MODULE, family.location, size="tiny", **family.args)
+
+
+try:
+    from benchmarks import families
+except ModuleNotFoundError:  # no torch, no transformers
+    SLOW = []
+else:
+    SLOW = list(families.FAMILIES)
+    FAMILIES |= {name: exported(family) for name, family in families.FAMILIES.items()}
 
 
 def engine(content: bytes, **recipe: Any) -> bytes:
-    return serialised_engine(
-        trt, content, read_signature(content), Recipe(target=TARGET, **{"ranges": RANGES, **recipe})
-    )
+    """Built for what the piece's dynamic axes are called."""
+    signature = read_signature(content)
+    names = {size for port in signature.inputs for size in port.shape if isinstance(size, str)}
+    ranges = {name: (1, 1, 8) if name == "batch" else (8, 16, 32) for name in names}
+    return serialised_engine(trt, content, signature, Recipe(target=TARGET, ranges=ranges, **recipe))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_piece_is_parsed_and_built(family: str):
-    built = {file: len(engine(content)) for file, content in pieces_of(FAMILIES[family]()).items()}
-    assert len(built) >= 2
-    assert min(built.values()) > 1_000, built
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in FAMILIES]
+)
+def test_every_piece_is_parsed_and_built(family: str, tmp_path: Path):
+    parts = cut(planned(FAMILIES[family](tmp_path), Wish()).network).contents()
+    refused = []
+    for content in parts.values():
+        try:
+            assert len(engine(content)) > 1_000
+        except BackendError as error:
+            refused.append(str(error))
+    assert [said for said in refused if not any(known in said for known in REFUSED.get(family, []))] == []
+    assert len(refused) == len(REFUSED.get(family, []))
+    assert len(parts) >= 2
 
 
 def test_fp16_is_what_the_model_says():
