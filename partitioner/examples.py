@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.data import SUFFIXES, arrays_of, canonical_images, checked_labels, image_files, mixed
+from partitioner.verify import noise
 from split_core.bundle import Manifest
 from split_core.errors import DataError
 from split_core.preprocess import Preprocess, read_image
@@ -27,12 +28,14 @@ class Examples:
         labels: (N,) int64, indices of the manifest's labels; None when nobody knows them.
         preprocess: how an image becomes an input.
         rows: how many may run together: one for a network with a fixed batch.
+        real: False for noise.
     """
 
     items: tuple[Array, ...]
     labels: NDArray[np.int64] | None
     preprocess: Preprocess | None
     rows: int = BATCH
+    real: bool = True
 
     def __len__(self) -> int:
         return len(self.items[0])
@@ -40,7 +43,7 @@ class Examples:
     def part(self, rows: slice) -> Examples:
         """Some of them."""
         labels = None if self.labels is None else self.labels[rows]
-        return Examples(tuple(item[rows] for item in self.items), labels, self.preprocess, self.rows)
+        return replace(self, items=tuple(item[rows] for item in self.items), labels=labels)
 
     def batches(self) -> Iterator[list[Array]]:
         """The tensors of cut 0, batch by batch: the images of all samples as floats may not fit into memory."""
@@ -62,30 +65,27 @@ def read_examples(path: Path, manifest: Manifest, count: int) -> Examples:
     Raises:
         DataError: not there, damaged, or not samples of this network.
     """
-    rows = BATCH if manifest.cuts[0].tensors[0].shape[0] is None else 1
     if path.is_dir():
         items, labels = _from_folder(path, manifest, count)
     else:
         items, labels = _from_npz(path, manifest, count)
     if not len(items[0]):
         raise DataError(f"{path}: holds no samples")
-    return Examples(items, labels, manifest.image, rows)
+    return Examples(items, labels, manifest.image, rows_of(manifest))
+
+
+def rows_of(manifest: Manifest) -> int:
+    """How many samples may run together."""
+    return BATCH if manifest.cuts[0].tensors[0].shape[0] is None else 1
 
 
 def invented(manifest: Manifest, count: int, seed: int) -> Examples:
-    """Noise where there are no samples: normal floats, and zeros and ones, which are valid indices of anything."""
+    """Noise where there are no samples."""
     rng, specs = np.random.default_rng(seed), [tensor.spec for tensor in manifest.cuts[0].tensors]
-    fixed = specs[0].shape[0] is not None
-    draws = [[_noise(spec, manifest.axes_at(), rng) for spec in specs] for _ in range(count)]
+    sizes = {"batch": 1, **manifest.axes_at()}
+    draws = [[noise(spec, sizes, rng) for spec in specs] for _ in range(count)]
     items = tuple(np.concatenate(column) for column in zip(*draws, strict=True))
-    return Examples(items, None, None, 1 if fixed else BATCH)
-
-
-def _noise(spec: TensorSpec, axes: dict[str, int], rng: np.random.Generator) -> Array:
-    shape, dtype = spec.sized(axes), np.dtype(spec.dtype)
-    if dtype.kind == "f":
-        return rng.standard_normal(shape).astype(dtype)
-    return rng.integers(0, 2, shape).astype(dtype)
+    return Examples(items, None, None, rows_of(manifest), real=False)
 
 
 def _from_npz(path: Path, manifest: Manifest, count: int) -> tuple[tuple[Array, ...], NDArray[np.int64] | None]:

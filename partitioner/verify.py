@@ -92,11 +92,13 @@ class Trial:
         seed: of the random inputs.
         samples: real inputs to compare on too: one array (N, ...) per network input.
         tolerance: greatest difference as deployed, as a share of the greatest value (at least of 1).
+        labels: of the samples, (N,) classes, when they are known: other precisions are measured by them, too.
     """
 
     seed: int = 0
     samples: Sequence[Array] = ()
     tolerance: float = TOLERANCE
+    labels: Array | None = None
 
 
 def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], f
         "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(manifest.cuts[1:], 1)],
         "exits": [{"exit": k} | _tensor_entry(levels, name) for k, name in enumerate(network.exits, 1)],
         "outputs": [_tensor_entry(levels, name) for name in answers],
+        "notes": list(network.notes),
         "versions": _versions(),
         "made_at": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(clock() - started, 3),
@@ -208,10 +211,10 @@ def _by_name(manifest: Manifest, network: Network, passage: Passage) -> dict[str
 def _random_feeds(manifest: Manifest, settings: list[dict[str, int]], seed: int) -> list[list[Array]]:
     rng = np.random.default_rng(seed)
     specs = [tensor.spec for tensor in manifest.cuts[0].tensors]
-    return [[_random(spec, sizes, rng) for spec in specs] for sizes in settings for _ in range(REPEATS)]
+    return [[noise(spec, sizes, rng) for spec in specs] for sizes in settings for _ in range(REPEATS)]
 
 
-def _random(spec: TensorSpec, sizes: dict[str, int], rng: np.random.Generator) -> Array:
+def noise(spec: TensorSpec, sizes: dict[str, int], rng: np.random.Generator) -> Array:
     """Normal for floats; zeros and ones for integers, which are valid indices of anything."""
     shape, dtype = spec.sized(sizes, sizes["batch"]), np.dtype(spec.dtype)
     if dtype.kind == "f":
