@@ -12,7 +12,7 @@ from split_core.tensors import Array
 Feed = Mapping[str, Array]  # one batch: the inputs of a piece, by name
 
 
-class Untouched(Exception):  # noqa: N818 - control flow, not an error: the piece stays as it is
+class Untouched(Exception):
     """This piece stays as exported; the message is the reason, for people."""
 
 
