@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partitioner.attach import cuts_of_exits, with_exits
-from partitioner.choose import choose, named, successive
+from partitioner.attach import cuts_of_exits, suits, with_cuts, with_exits
+from partitioner.choose import choose, choose_some, named, successive
 from partitioner.cut import cut
 from partitioner.cuts import WIDTH, check_cut, find_cuts
+from partitioner.examples import Examples
 from partitioner.listing import CutRow, list_cuts
 from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
+from partitioner.precision.rounding import NO_ROUNDING, Rounding, examples_of, judged, rounded
 from partitioner.verify import Trial, summary, verify
 from split_core import bundle
 from split_core.errors import CertificateError, ConfigError, ModelError
 from split_core.profiles import HwProfile
 
+MUCH = 0.5  # share of the compute without a cut that is worth a word
 AUTO = 5  # cuts, where nobody says: more segments cost latency, 5 add about 5 %
 
 
@@ -64,7 +67,17 @@ def planned(network: Network, wish: Wish) -> Plan:
     chosen = _chosen(network, rows, wish)
     for tensors in chosen:
         check_cut(network, tensors)
-    return Plan(with_exits(replace(network, cuts=chosen), wish.head), rows)
+    notes = (*network.notes, *_hints(network, rows, wish))
+    return Plan(with_exits(replace(network, cuts=chosen, notes=notes), wish.head), rows)
+
+
+def _hints(network: Network, rows: list[CutRow], wish: Wish) -> list[str]:
+    """Where more cuts would be found, when most of the network has none."""
+    ends = [0.0, *sorted(row.compute_before for row in rows), 1.0]
+    if max(after - before for before, after in zip(ends, ends[1:], strict=False)) < MUCH:
+        return []
+    more = len(find_cuts(network, wish.width + 1)) - len(rows)
+    return [f"much of the network has no cut; --width {wish.width + 1} finds {more} more"] if more > 0 else []
 
 
 def _chosen(network: Network, rows: list[CutRow], wish: Wish) -> tuple[tuple[str, ...], ...]:
@@ -79,11 +92,14 @@ def _chosen(network: Network, rows: list[CutRow], wish: Wish) -> tuple[tuple[str
 
 
 def _rows_chosen(network: Network, rows: list[CutRow], wish: Wish) -> list[CutRow]:
-    following = successive(network, rows)
+    if not network.exits:
+        following = successive(network, rows)
+    else:
+        following = successive(network, [row for row in rows if suits(network, row.tensors, wish.head)])
     if wish.cuts == "all":
         return following
     if wish.cuts is None:
-        return choose(following, min(AUTO, len(following)), _progress(network, following, wish.profile))
+        return choose_some(following, AUTO, _progress(network, following, wish.profile))
     if not wish.cuts.isdigit():
         return named(network, rows, [name.strip() for name in wish.cuts.split(",")])
     if wish.cuts.strip("0") == "":
@@ -96,7 +112,15 @@ def _progress(network: Network, rows: list[CutRow], profile: HwProfile | None) -
 
 
 def partition(
-    network: Network, out: Path, *, identity: Identity, wish: Wish, trial: Trial, clock: Callable[[], float]
+    network: Network,
+    out: Path,
+    *,
+    identity: Identity,
+    wish: Wish,
+    trial: Trial,
+    clock: Callable[[], float],
+    rounding: Rounding = NO_ROUNDING,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Cut a network, prove the pieces, write `<out>/<name>/<version>/`.
 
@@ -107,20 +131,32 @@ def partition(
         wish: which cuts.
         trial: on what to prove.
         clock: seconds since 1970.
+        rounding: other precisions that the bundle shall have, too.
+        note: called with what a user should know of these.
 
     Returns:
         The bundle's folder.
 
     Raises:
         ModelError: the network cannot be cut as asked.
-        ConfigError: labels, name or preprocessing do not fit the network.
-        CertificateError: the pieces are not the whole; nothing is written.
+        ConfigError: labels, name or preprocessing do not fit the network, or a precision lacks samples.
+        DataError: the samples are not of this network.
+        CertificateError: the pieces are not the whole, or a precision is broken; nothing is written.
         BundleError: the disk refuses; nothing is written.
     """
     plan = planned(network, wish)
     parts = cut(plan.network)
     manifest = manifest_of(plan.network, parts, identity, plan.blocks)
-    return bundle.write(out, manifest, parts.contents(), _prover(plan.network, trial, clock))
+    contents = parts.contents()
+    prove = _prover(plan.network, trial, clock)
+    if rounding.names:
+        held = {file: content for file, content in contents.items() if isinstance(content, bytes)}
+        made = rounded(bundle.Bundle(out, manifest, {}, held), rounding, trial.seed)
+        for line in made.notes:
+            note(line)
+        manifest, contents = made.converted.manifest, {**contents, **made.converted.contents}
+        prove = _and_judge(prove, made.examples, made.facts, clock)
+    return bundle.write(out, manifest, contents, prove)
 
 
 def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:
@@ -148,7 +184,9 @@ def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], floa
             f"made from {manifest.source.get('file')} with {manifest.source.get('sha256', 'none')[:12]}; give that file"
         )
     cuts = tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts[1:])
-    prove = _prover(with_exits(replace(network, cuts=cuts)), trial, clock)
+    prove = _prover(with_exits(with_cuts(network, cuts)), trial, clock)
+    if manifest.precisions:
+        prove = _and_judge(prove, examples_of(manifest, trial.samples, trial.labels, trial.seed), {}, clock)
     bundle.write_to(root, manifest, written.copy(), prove)
     return bundle.load(root).certificate
 
@@ -166,3 +204,14 @@ def _prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundl
         return certificate
 
     return prove
+
+
+def _and_judge(
+    prove: bundle.Prove, examples: Examples, facts: Mapping[str, Mapping[str, Any]], clock: Callable[[], float]
+) -> bundle.Prove:
+    """`prove`, with what the bundle's other precisions cost."""
+
+    def both(written: bundle.Bundle) -> dict[str, Any]:
+        return {**prove(written), "precisions": judged(written, examples, facts, clock)}
+
+    return both

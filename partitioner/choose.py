@@ -12,6 +12,9 @@ from split_core.errors import ModelError
 from split_core.registry import suggestion
 
 
+DOUBLINGS = 4  # so many times twice the bytes are as bad as segments half as even as they could be
+LEAST = 0.02  # share of the work that a segment should have where nobody says how many there are
+
 Best = dict[int, tuple[float, tuple[int, ...]]]  # last cut -> cost so far, and the cuts
 
 
@@ -41,10 +44,9 @@ def follows(network: Network, before: Sequence[str], after: Sequence[str]) -> bo
 def choose(rows: Sequence[CutRow], count: int, progress: Sequence[float]) -> list[CutRow]:
     """`count` of the successive cuts `rows` that are spread evenly and carry little.
 
-    The chosen ones minimise the sum of two terms that are both 1 for a mediocre choice:
-    *spread*, (count + 1) times the sum of the squared shares of work between neighbours, which is 1 when
-    all segments are equally long; and *bytes*, the mean over the chosen cuts of log(bytes / fewest bytes),
-    in units of the mean over all cuts.
+    The chosen ones minimise *spread* + *bytes*.  Spread is (count + 1) times the sum of the squared shares
+    of work between neighbours: 1 when all segments are equally long.  Bytes is the mean over the chosen of
+    log2(bytes / fewest bytes of any cut), divided by `DOUBLINGS`.
 
     Args:
         rows: candidates, in the order of depth.
@@ -57,14 +59,23 @@ def choose(rows: Sequence[CutRow], count: int, progress: Sequence[float]) -> lis
     if count > len(rows):
         raise ModelError(f"--cuts {count}: the network has {len(rows)} successive cuts; ask for fewer, or more --width")
     fewest = min(row.u8_bytes for row in rows)
-    logs = [math.log(row.u8_bytes / fewest) for row in rows]
-    unit = (sum(logs) / len(logs) or 1.0) * count
-    weights = [value / unit for value in logs]
+    weights = [math.log2(row.u8_bytes / fewest) / DOUBLINGS / count for row in rows]
     best: Best = {place: ((count + 1) * progress[place] ** 2 + weights[place], (place,)) for place in range(len(rows))}
     for _ in range(count - 1):
         best = _one_more(best, weights, progress, count)
     ends = ((cost + (count + 1) * (1 - progress[path[-1]]) ** 2, path) for cost, path in best.values())
     return [rows[place] for place in min(ends)[1]]
+
+
+def choose_some(rows: Sequence[CutRow], most: int, progress: Sequence[float]) -> list[CutRow]:
+    """As `choose`, with at most `most` cuts, and fewer where a segment would have next to nothing to do."""
+    share = {row.tensors: value for row, value in zip(rows, progress, strict=True)}
+    for count in range(min(most, len(rows)), 1, -1):
+        chosen = choose(rows, count, progress)
+        ends = [0.0, *(share[row.tensors] for row in chosen), 1.0]
+        if min(after - before for before, after in zip(ends, ends[1:], strict=False)) >= LEAST:
+            return chosen
+    return choose(rows, 1, progress)
 
 
 def _one_more(best: Best, weights: Sequence[float], progress: Sequence[float], count: int) -> Best:

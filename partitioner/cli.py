@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -113,14 +114,16 @@ def verify(
 
 
 def _network(model: str, arg: list[str] | None, inputs: list[str] | None, axis: list[str] | None) -> Network:
-    """The network, with its notes on standard error."""
+    """The network; a spinner on standard error while it is read."""
     request = Request(arguments(arg or ()), input_specs(inputs or ()), axis_sizes(axis or ()))
     errors = Console(stderr=True)
     with errors.status(f"reading {model}"):
-        network = read_network(model, request)
-    for note in network.notes:
+        return read_network(model, request)
+
+
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
         print(f"offramp: note: {note}", file=sys.stderr)
-    return network
 
 
 def _identity(model: str, config: Path | None, name: str | None, version: str | None, labels: str | None) -> Identity:
@@ -151,6 +154,7 @@ def _labels(text: str) -> list[str]:
 
 
 def _show_bundle(written: Bundle, *, as_json: bool) -> None:
+    _say(written.certificate["notes"])
     if as_json:
         facts = {
             "bundle": str(written.root),
@@ -173,6 +177,7 @@ def _show_certificate(console: Console, certificate: dict[str, Any]) -> None:
 
 def _show_cuts(plan: Plan, *, as_json: bool) -> None:
     chosen = plan.network.cuts
+    _say(plan.network.notes)
     if as_json:
         print(json.dumps({"cuts": [{**asdict(row), "chosen": row.tensors in chosen} for row in plan.rows]}))
         return
