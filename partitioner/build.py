@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def planned(network: Network, wish: Wish) -> Plan:
     for tensors in chosen:
         check_cut(network, tensors)
     notes = (*network.notes, *_hints(network, rows, wish))
-    return Plan(with_exits(replace(network, cuts=chosen, notes=notes), wish.head), rows)
+    return Plan(with_exits(replace(with_cuts(network, chosen), notes=notes), wish.head), rows)
 
 
 def _hints(network: Network, rows: list[CutRow], wish: Wish) -> list[str]:
