@@ -39,6 +39,13 @@ def hangs_on(network: Network, exit_name: str, tensors: tuple[str, ...]) -> bool
     return variable.isdisjoint(network.trunk) and taken.isdisjoint(set(flow.inputs) - set(tensors))
 
 
+def with_cuts(network: Network, cuts: tuple[tuple[str, ...], ...]) -> Network:
+    """The network with these cuts; exits that came with others are then offered, not set."""
+    if cuts == network.cuts:
+        return network
+    return replace(network, cuts=cuts, exits=network.exits[-1:], offered=(*network.offered, *network.exits[:-1]))
+
+
 def with_exits(network: Network, head: str | None = None) -> Network:
     """The network with an exit at each of its cuts; as it is when it has them, or gives no class logits.
 
@@ -56,7 +63,8 @@ def with_exits(network: Network, head: str | None = None) -> Network:
     notes = tuple(f"exit {name!r} is left out: no chosen cut carries what it needs" for name in lost)
     model = ModelProto()
     model.CopyFrom(network.model)
-    exits, new = [], []
+    exits: list[str] = []
+    new: list[str] = []
     for k, tensors in enumerate(network.cuts):
         exits.append(own.get(k) or _add_head(network, model, k + 1, tensors, head))
         if k not in own:
@@ -95,7 +103,7 @@ def _add_head(network: Network, model: ModelProto, k: int, tensors: tuple[str, .
     specs = [network.spec(name) for name in tensors]
     head, features = _suiting(specs, said)
     classes = classes_of(network, network.exits[-1])
-    name, dtype = f"exit_{k}", next(spec.dtype for spec in specs if spec.dtype.startswith("float"))
+    name, dtype = _free_name(model, f"exit_{k}"), next(s.dtype for s in specs if s.dtype.startswith("float"))
     zeros = np.zeros((features, classes or 0), dtype)
     model.graph.initializer.extend(
         [numpy_helper.from_array(zeros, f"{name}.weight"), numpy_helper.from_array(zeros[0], f"{name}.bias")]
@@ -105,6 +113,22 @@ def _add_head(network: Network, model: ModelProto, k: int, tensors: tuple[str, .
     linear = [f"{name}.pooled", f"{name}.weight", f"{name}.bias"]
     model.graph.node.append(helper.make_node("Gemm", linear, [name], name=name))
     return name
+
+
+def _free_name(model: ModelProto, name: str) -> str:
+    """`name`, with underscores behind it as long as the graph has such a tensor, or one that is named after it."""
+    graph = model.graph
+    taken = {made for node in graph.node for made in node.output} | {item.name for item in graph.initializer}
+    taken |= {item.name for item in graph.input}
+    while any(other == name or other.startswith(f"{name}.") for other in taken):
+        name += "_"
+    return name
+
+
+def suits(network: Network, tensors: tuple[str, ...], said: str | None) -> bool:
+    """Can an exit be attached to what crosses here?"""
+    specs = [network.spec(name) for name in tensors]
+    return any(HEADS.load(name)().features(specs) is not None for name in ([said] if said else HEADS))
 
 
 def _suiting(specs: list[TensorSpec], said: str | None) -> tuple[Head, int]:

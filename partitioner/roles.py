@@ -21,13 +21,14 @@ def with_roles(network: Network, outputs: Sequence[str]) -> Network:
     - `hidden_<k>` (and `hidden_<k>_<more>`) and `exit_<k>`: cuts and exits as named;
     - `exit_<k>` alone, or several outputs with logits of the same classes: exits, in the order of depth,
       whose cuts are still to be found;
-    - one output, or one named `logits` among others: the answer;
+    - one output (be it `exit_<k>`), or one named `logits` among others: the answer;
     - anything else: all of them together are the answer, and none of it is class logits.
 
     Raises:
         ModelError: a gap in the numbers, a hidden state too many, or an odd name among numbered ones.
     """
-    if any(HIDDEN.match(name) or EXIT.match(name) for name in outputs):
+    alone = len(outputs) == 1 and not HIDDEN.match(outputs[0])
+    if not alone and any(HIDDEN.match(name) or EXIT.match(name) for name in outputs):
         return _numbered_roles(network, outputs)
     if len(outputs) > 1 and LOGITS in outputs:
         others = ", ".join(name for name in outputs if name != LOGITS)

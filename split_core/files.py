@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 def directory_written_atomically(path: Path) -> Iterator[Path]:
     """A temporary directory beside `path` that becomes `path` when the block ends without an error.
 
-    An existing `path` is replaced at that moment; on an error it is untouched.
+    An existing `path` is replaced at that moment; on an error it is untouched, and no new folder above it stays.
     """
+    new = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"))
     try:
@@ -72,6 +73,9 @@ def directory_written_atomically(path: Path) -> Iterator[Path]:
         _swap(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # one that is not empty stays, and so do those above it
+            for folder in new:
+                folder.rmdir()
 
 
 def _swap(partial: Path, path: Path) -> None:

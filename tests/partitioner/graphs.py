@@ -10,7 +10,8 @@ import onnx
 from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from partitioner.cuts import CutPoint, find_cuts
+from partitioner.choose import successive
+from partitioner.listing import list_cuts
 from partitioner.network import Network
 
 CLASSES = 3
@@ -95,13 +96,10 @@ def networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def cut_networks(draw: st.DrawFn) -> Network:
-    """A network with heads at some of its cuts, which are named in `cuts`."""
+    """A network with heads at some of its cuts, which are named in `cuts` and follow one another."""
     inputs = draw(st.sampled_from([("x",), ("x", "y")]))
     body, tensors = draw(nodes(inputs))
-    points = [p for p in find_cuts(network_of(body, tensors[-1], inputs)) if not p.tensors[0].endswith("_flat")]
-    points = [p for p in points if all(not name.endswith("_wide") for name in p.tensors)]
-    chosen: list[CutPoint] = (
-        draw(st.lists(st.sampled_from(points), min_size=1, max_size=4, unique=True)) if points else []
-    )
-    chosen.sort(key=lambda point: point.nodes_before)
-    return network_of(body, tensors[-1], inputs, tuple(point.tensors for point in chosen))
+    network = network_of(body, tensors[-1], inputs)
+    rows = [row for row in list_cuts(network) if not row.tensors[0].endswith(("_flat", "_wide"))]
+    chosen = [row for row in successive(network, rows) if draw(st.booleans())][:4]
+    return network_of(body, tensors[-1], inputs, tuple(row.tensors for row in chosen))

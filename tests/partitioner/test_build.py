@@ -40,9 +40,8 @@ def job(tiny_model_path: Path, tmp_path: Path) -> Job:
 
 def test_the_tiny_bundle_loads_and_its_exits_get_better_with_depth(tiny_bundle: Path) -> None:
     loaded = bundle.load(tiny_bundle)
-    contents = {piece.file: loaded.content(piece) for piece in loaded.manifest.pieces()}
     images, labels = tiny_samples(500)
-    passage = Chain(loaded.manifest, contents, OnnxRuntimeBackend(), threads=1).run([PREPROCESS.tensor(images)])
+    passage = Chain(loaded, OnnxRuntimeBackend(), threads=1).run([PREPROCESS.tensor(images)])
     right = [float(np.mean(logits.argmax(1) == labels)) for logits in passage.logits]
     assert loaded.manifest.labels == LABELS
     assert loaded.manifest.exits == EXITS
@@ -51,8 +50,7 @@ def test_the_tiny_bundle_loads_and_its_exits_get_better_with_depth(tiny_bundle: 
 
 def test_finishing_from_any_cut_gives_the_final_logits(tiny_bundle: Path) -> None:
     loaded = bundle.load(tiny_bundle)
-    contents = {piece.file: loaded.content(piece) for piece in loaded.manifest.pieces()}
-    chain = Chain(loaded.manifest, contents, OnnxRuntimeBackend(), threads=1)
+    chain = Chain(loaded, OnnxRuntimeBackend(), threads=1)
     passage = chain.run([PREPROCESS.tensor(tiny_samples(5)[0])])
     for cut, tensors in enumerate(passage.cuts):
         np.testing.assert_array_equal(chain.finish(cut, tensors), passage.logits[-1])

@@ -236,8 +236,9 @@ def test_a_bare_network_goes_the_whole_road(run: Any, samples: Path, tmp_path: P
     del model.graph.output[:-1]
     (tmp_path / "bare.onnx").write_bytes(model.SerializeToString())
     (tmp_path / "net.yaml").write_text(CONFIG)
-    run("partition", tmp_path / "bare.onnx", "--config", tmp_path / "net.yaml", "--out", tmp_path / "b")
+    words = ["partition", tmp_path / "bare.onnx", "--config", tmp_path / "net.yaml", "--out", tmp_path / "b"]
+    run(*words, "--cuts", 2)
     root = tmp_path / "b" / "quadrants" / "3"
     run("calibrate", root, "--data", samples, "--out", tmp_path / "p.yaml", "--threads", 1)
-    assert bundle.load(root).manifest.exits == 1
-    assert len(policy.load(tmp_path / "p.yaml").exits) == 1
+    assert [head.trained for head in bundle.load(root).manifest.heads] == [False, False]
+    assert len(policy.load(tmp_path / "p.yaml").exits) == 3

@@ -10,13 +10,12 @@ from onnx import numpy_helper
 
 from partitioner.build import certify
 from partitioner.cut import Part, Parts, cut
-from partitioner.manifest import Identity, manifest_of
 from partitioner.network import Network
 from partitioner.sources import read_network
-from partitioner.verify import LEVELS, Comparison, Trial, summary, verify
+from partitioner.verify import LEVELS, Comparison, Trial, summary
 from split_core import bundle
-from split_core.bundle import Manifest
 from split_core.errors import BundleError, CertificateError, ModelError
+from tests.partitioner.proof import TINY, bundled, proved
 from tests.tiny import PREPROCESS, tiny_model, tiny_samples
 
 
@@ -24,10 +23,6 @@ from tests.tiny import PREPROCESS, tiny_model, tiny_samples
 def tiny(tiny_model_path: Path) -> tuple[Network, Parts]:
     network = read_network(str(tiny_model_path))
     return network, cut(network)
-
-
-def manifest(network: Network, parts: Parts) -> Manifest:
-    return manifest_of(network, parts, Identity(name="tiny", preprocess=PREPROCESS), {})
 
 
 def with_nudged_weight(part: Part, name: str, by: float) -> Part:
@@ -48,9 +43,9 @@ def test_right_pieces_pass_and_everything_is_recorded(tiny: tuple[Network, Parts
     images, _ = tiny_samples(7)
     ticks = iter([1_700_000_000.0, 1_700_000_002.5])
     trial = Trial(seed=3, samples=[PREPROCESS.tensor(images)])
-    made = verify(network, manifest(network, parts), parts, trial, lambda: next(ticks))
+    made = proved(network, parts, trial, identity=TINY, clock=lambda: next(ticks))
     assert made["passed"] is True
-    assert made["bundle_id"] == manifest(network, parts).id
+    assert made["bundle_id"] == bundled(network, parts, TINY).id
     assert (made["sizes"], made["random_samples"], made["real_samples"]) == ([{"batch": 1}, {"batch": 4}], 20, 7)
     assert (made["made_at"], made["seconds"], made["seed"]) == ("2023-11-14T22:13:20+00:00", 2.5, 3)
     assert [entry["cut"] for entry in made["cuts"]] == [1, 2]
@@ -66,7 +61,7 @@ def test_right_pieces_pass_and_everything_is_recorded(tiny: tuple[Network, Parts
 def test_one_wrong_weight_in_a_head_fails_that_exit_only(tiny: tuple[Network, Parts]) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 0.25)
-    made = verify(network, manifest(network, wrong), wrong, Trial(seed=3), lambda: 0.0)
+    made = proved(network, wrong)
     assert made["passed"] is False
     assert [entry["bit_equal_off"] for entry in made["exits"]] == [True, False, True]
     assert made["exits"][1]["highest_exact_level"] is None
@@ -79,7 +74,7 @@ def test_a_wrong_weight_in_a_segment_shows_in_its_cut_and_all_exits_behind(tiny:
     network, parts = tiny
     bad = with_nudged_weight(parts.segments[1], "conv_2.bias", 0.25)
     wrong = replace(parts, segments=(parts.segments[0], bad, parts.segments[2]))
-    made = verify(network, manifest(network, wrong), wrong, Trial(seed=3), lambda: 0.0)
+    made = proved(network, wrong)
     assert [entry["bit_equal_off"] for entry in made["cuts"]] == [True, False]
     assert [entry["bit_equal_off"] for entry in made["exits"]] == [True, False, False]
 
@@ -87,12 +82,12 @@ def test_a_wrong_weight_in_a_segment_shows_in_its_cut_and_all_exits_behind(tiny:
 def test_a_difference_too_small_for_the_tolerance_still_fails_the_exact_half(tiny: tuple[Network, Parts]) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 1e-6)
-    assert verify(network, manifest(network, wrong), wrong, Trial(seed=3, tolerance=0.1), lambda: 0.0)["passed"] is False
+    assert proved(network, wrong, Trial(seed=3, tolerance=0.1))["passed"] is False
 
 
 def test_a_tolerance_below_what_is_deployed_fails(tiny: tuple[Network, Parts]) -> None:
     network, parts = tiny
-    made = verify(network, manifest(network, parts), parts, Trial(seed=3, tolerance=0.0), lambda: 0.0)
+    made = proved(network, parts, Trial(seed=3, tolerance=0.0))
     differs = any(entry["deployed_max_difference"] > 0 for entry in made["exits"])
     assert made["passed"] is not differs
 
@@ -116,14 +111,7 @@ def test_a_network_that_the_optimiser_breaks_is_compared_with_itself_unoptimised
     path = tmp_path / "scaled.onnx"
     path.write_bytes(onnx.parser.parse_model(BREAKS_THE_OPTIMISER).SerializeToString())
     network = read_network(str(path))
-    parts = cut(network)
-    made = verify(
-        network,
-        manifest_of(network, parts, Identity(name="scaled"), {}),
-        parts,
-        Trial(seed=1),
-        lambda: 0.0,
-    )
+    made = proved(network)
     assert made["passed"]
     assert made["exits"][1]["deployed_max_difference"] < 1e-5
     # A later onnxruntime may load it; then nothing is refused.
@@ -158,9 +146,9 @@ def test_the_tolerance_is_a_share_of_the_greatest_value() -> None:
 def test_a_certificate_that_did_not_pass_is_not_written(tiny: tuple[Network, Parts], tmp_path: Path) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 0.25)
-    made = verify(network, manifest(network, wrong), wrong, Trial(seed=3), lambda: 0.0)
+    made = proved(network, wrong)
     with pytest.raises(CertificateError, match="nothing was written"):
-        bundle.write(tmp_path, manifest(network, wrong), wrong.contents(), made)
+        bundle.write(tmp_path, bundled(network, wrong).manifest, wrong.contents(), lambda _: made)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,8 +174,9 @@ def test_a_forged_bundle_is_not_certified_and_left_as_it_was(
 ) -> None:
     network, parts = tiny
     wrong = spoiled(parts, 0.25)
-    forged = manifest(network, wrong)
-    bundle.write_to(tmp_path / "forged", forged, wrong.contents(), {"passed": True, "bundle_id": forged.id})
+    forged = bundled(network, wrong, TINY).manifest
+    claim = {"passed": True, "bundle_id": forged.id}
+    bundle.write_to(tmp_path / "forged", forged, wrong.contents(), lambda _: claim)
     before = {file: file.read_bytes() for file in (tmp_path / "forged").rglob("*") if file.is_file()}
     with pytest.raises(CertificateError, match="exit 2: NOT bit-equal"):
         certify(tmp_path / "forged", read_network(str(tiny_model_path)), Trial(), lambda: 0.0)

@@ -147,19 +147,17 @@ def test_the_id_does_not_depend_on_the_certificate(copy: Path) -> None:
 
 def test_a_bundle_without_a_passing_certificate_is_not_written(copy: Path, tmp_path: Path) -> None:
     loaded = bundle.load(copy)
-    contents = {piece.file: loaded.content(piece) for piece in loaded.manifest.pieces()}
     for certificate in ({}, {"passed": True, "bundle_id": "other"}, {"passed": False, "bundle_id": loaded.id}):
         with pytest.raises(CertificateError, match="nothing was written"):
-            bundle.write(tmp_path / "out", loaded.manifest, contents, certificate)
+            bundle.write(tmp_path / "out", loaded.manifest, loaded.copy(), lambda _, said=certificate: said)
     assert not (tmp_path / "out").exists()
 
 
 def test_writing_over_a_bundle_replaces_it_whole(copy: Path, tmp_path: Path) -> None:
     loaded = bundle.load(copy)
-    contents = {piece.file: loaded.content(piece) for piece in loaded.manifest.pieces()}
-    root = bundle.write(tmp_path / "out", loaded.manifest, contents, loaded.certificate)
+    root = bundle.write(tmp_path / "out", loaded.manifest, loaded.copy(), lambda written: loaded.certificate)
     (root / "left over").write_text("x")
-    assert bundle.write(tmp_path / "out", loaded.manifest, contents, loaded.certificate) == root
+    assert bundle.write(tmp_path / "out", loaded.manifest, loaded.copy(), lambda written: loaded.certificate) == root
     assert bundle.load(root).id == loaded.id
     assert not (root / "left over").exists()
     assert [path.name for path in (tmp_path / "out" / "tiny").iterdir()] == ["1"]
