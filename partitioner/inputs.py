@@ -46,8 +46,8 @@ class InputSpec:
         """A random value: normal for floats, zeros and ones for whole numbers and truth values."""
         shape, dtype = self.shape(sizes), np.dtype(self.dtype)
         if dtype.kind == "f":
-            return rng.standard_normal(shape).astype(dtype)
-        return rng.integers(0, 2, shape).astype(dtype)
+            return np.asarray(rng.standard_normal(shape), dtype)
+        return np.asarray(rng.integers(0, 2, shape), dtype)
 
 
 def input_spec(text: str) -> InputSpec:

@@ -110,6 +110,7 @@ def _value(key: str, text: str) -> Any:
 
 def _called(location: str, factory: Callable[..., Any], args: Mapping[str, Any]) -> Any:
     _check_arguments(location, factory, args)
+    torch.manual_seed(SEED)  # again: importing the module may have drawn numbers, and only the first time
     try:
         return foreign(lambda: factory(**args))
     except ForeignError as error:

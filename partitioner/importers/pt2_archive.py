@@ -29,6 +29,18 @@ _EXPRESSION_WORDS = re.compile(
 )
 _EXPRESSION_MARKS = re.compile(r"[\w\s()'+\-*/,<>=!&|~%.]*")
 
+# What zipfile and json raise for odd bytes, and what looking into JSON of another form does.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
 
 def copy_without_pickles(path: Path, copy: Path) -> str:
     """Check the archive at `path` and write what may be loaded of it to `copy`; the graph as JSON text.
@@ -43,7 +55,7 @@ def copy_without_pickles(path: Path, copy: Path) -> str:
             _write_copy(archive, names, copy)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise _damaged(path) from error
     return graph
 

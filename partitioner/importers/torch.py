@@ -17,7 +17,7 @@ from partitioner.importers.torch_outputs import Named
 from partitioner.importers.torch_program import ProgramCall, inputs_of_program, loaded
 from partitioner.inputs import InputSpec
 from split_core.errors import MissingExtra
-from split_core.files import sha256_of
+from split_core.files import sha256_of_file
 
 
 def export_factory(
@@ -69,7 +69,7 @@ def export_program(path: Path, *, big: Path | None = None, large_bytes: int = LA
     program = loaded(path)
     network = ProgramCall(program)
     best = replace(DYNAMO, graph=partial(program_graph, program))
-    source = {"file": path.name, "sha256": sha256_of(path.read_bytes())}
+    source = {"file": path.name, "sha256": sha256_of_file(path)}
     inputs = inputs_of_program(path, program)
     subject = Subject(str(path), network, inputs, folder_for(network, big, large_bytes))
     return exported(subject, (best, *EXPORTERS[1:]), source)

@@ -116,8 +116,15 @@ def _cleaned(program: torch.onnx.ONNXProgram | None, folder: Path | None) -> Mod
         model: ModelProto = program.model_proto
     else:
         program.save(folder / FILE, external_data=True)
-        model = onnx.load(folder / FILE, load_external_data=False)
+        model = _graph_of(folder / FILE)
     clean(model, WRAPPER)
+    return model
+
+
+def _graph_of(path: Path) -> ModelProto:
+    """The graph of a file, which goes: it names paths of this machine.  The weights beside it stay."""
+    model = onnx.load(path, load_external_data=False)
+    path.unlink()
     return model
 
 
@@ -139,7 +146,7 @@ def torchscript_graph(
             dynamo=False,
             verbose=False,
         )
-        model = onnx.load(path, load_external_data=False)
+        model = _graph_of(path)
     del model.graph.value_info[:]  # its axes carry numbers of the trace for names, and sometimes sizes of it
     clean(model, WRAPPER)
     return model

@@ -57,12 +57,15 @@ class Inputs:
     def cases(self, batches: Sequence[int]) -> list[dict[str, int]]:
         """Sizes to prove the network at: every batch at the small sizes, then each axis alone at its large one.
 
-        With no batch but one, every row by itself takes the place of the batches.
+        With no batch but one, every row by itself takes the place of the batches.  A batch of one is the last row
+        otherwise, so that a value that a trace took from the first shows.
         """
         small = {axis: low for axis, (low, _) in self.axes.items()}
         cases = [{BATCH: batch, **small} for batch in (batches if self.batched else batches[:1])]
         if self.batched and max(batches) == 1:
             cases = [{BATCH: 1, **small, ROW: row} for row in range(ROWS)]
+        elif self.batched:
+            cases = [{**case, ROW: ROWS - 1} if case[BATCH] == 1 else case for case in cases]
         return cases + [{**cases[-1], axis: high} for axis, (_, high) in self.axes.items()]
 
 
@@ -162,9 +165,13 @@ def _with_values(
     largest = {BATCH: ROWS, **{axis: high for axis, (_, high) in axes.items()}}
     values = []
     for spec in specs:
+        shape = spec.shape(largest)
         if spec.name in examples:
             _check_example(location, spec, examples[spec.name])
-            values.append(_stretched(examples[spec.name], spec.shape(largest)))
+            example = examples[spec.name]
+            # Nothing is proven on zeros, which is what people give who only want to say a shape.
+            told = not example.is_floating_point() or bool((example != example.flatten()[0]).any())
+            values.append(_stretched(example, shape) if told else torch.from_numpy(spec.example(largest, rng)))
         else:
             values.append(torch.from_numpy(_random(network, spec, largest, rng)))
     return Inputs(specs, tuple(values), axes, by_name)

@@ -69,9 +69,12 @@ def exported(subject: Subject, exporters: Sequence[Exporter], source: Mapping[st
             continue
         if not subject.inputs.batched:
             exporter = exporter.with_fixed_batch()
+        before = _files(subject.folder)
         try:
             model = _attempt(subject, exporter, proof)
         except (ForeignError, Mismatch) as error:
+            for left in _files(subject.folder) - before:
+                left.unlink()
             _refuse_data_dependent(subject.location, error)
             failed.setdefault(str(error), f"{exporter.name}: {error}")
             continue
@@ -96,6 +99,10 @@ def _attempt(subject: Subject, exporter: Exporter, proof: Proof) -> ModelProto:
     given = [observed_dims(proof.cases, seen) for seen in shapes]
     name_axes(model, [taken[item.name] for item in model.graph.input], given)
     return model
+
+
+def _files(folder: Path | None) -> set[Path]:
+    return set() if folder is None else {entry for entry in folder.iterdir() if entry.is_file()}
 
 
 def _axes_hint(subject: Subject) -> str:

@@ -34,6 +34,13 @@ class BatchInPython(OnlyTraceable):
         return super().forward(x) + torch.zeros(int(np.asarray(int(x.shape[0]))), 3)
 
 
+class ValueInPython(OnlyTraceable):
+    """And takes a number out of the values: a trace fixes it, silently."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * float(x.detach().numpy()[0, 0])
+
+
 class OneRow(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.view(1, 4))
@@ -94,6 +101,21 @@ class Returns(Plain):
 
 def plain(classes: int = 3) -> tuple[nn.Module, Tensor]:
     return Plain(classes), torch.randn(2, 4)
+
+
+def wide() -> tuple[nn.Module, dict[str, Tensor]]:
+    """64 KiB of weights."""
+
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(64, 64)
+            self.last = nn.Linear(64, 64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(torch.relu(self.layer(x)))
+
+    return Wide(), {"x": torch.randn(2, 64)}
 
 
 def returns(form: str) -> tuple[nn.Module, Tensor]:
