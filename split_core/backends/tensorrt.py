@@ -32,7 +32,7 @@ class TensorRtBackend:
     Args:
         precision: "fp32", "fp16" or "int8"; int8 and, from TensorRT 11 on, fp16 must be in the pieces.
         ranges: smallest, usual and greatest size of what may change, by name: `{"sequence": (16, 128, 512)}`.
-            "batch" is (1, 1, 8) unless given.
+            "batch" is (1, 1, 16) unless given.
         cache: folder of built engines; None for `~/.cache/offramp/engines`.
         workspace_mb: memory that a layer may use while it computes; None for TensorRT's own limit.
         trt: the module `tensorrt`; None imports it.

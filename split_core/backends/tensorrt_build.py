@@ -16,7 +16,7 @@ from split_core.backends.tensorrt_log import log_of
 from split_core.errors import BackendError, ConfigError
 
 PRECISIONS = ("fp32", "fp16", "int8")
-DEFAULT_RANGES = {"batch": (1, 1, 8)}
+DEFAULT_RANGES = {"batch": (1, 1, 16)}  # a worker batches up to 16 rows unless told otherwise
 Range = tuple[int, int, int]
 
 

@@ -119,7 +119,7 @@ class FakeTensorRt:
 
 
 class Trt8(FakeTensorRt):
-    """8.6, JetPack 5: must be told of explicit batches, has precision flags, no int64."""
+    """8.6, JetPack 6.0: must be told of explicit batches, has precision flags, no int64."""
 
     BuilderFlag = names("FP16", "INT8", "DEBUG", "TF32", "OBEY_PRECISION_CONSTRAINTS")
     NetworkDefinitionCreationFlag = names("EXPLICIT_BATCH", "EXPLICIT_PRECISION")
@@ -133,7 +133,7 @@ class Trt8(FakeTensorRt):
 
 
 class Trt10(FakeTensorRt):
-    """10.3, JetPack 6: has the flags of both worlds."""
+    """10.3, JetPack 6.1: has the flags of both worlds."""
 
     BuilderFlag = names("FP16", "BF16", "INT8", "TF32", "VERSION_COMPATIBLE")
     NetworkDefinitionCreationFlag = names("EXPLICIT_BATCH", "STRONGLY_TYPED")

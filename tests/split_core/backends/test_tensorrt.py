@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cloud_runtime.config import Limits
 from split_core.backends.tensorrt import TensorRtBackend
+from split_core.backends.tensorrt_build import DEFAULT_RANGES
 from split_core.errors import BackendError, ConfigError, MissingExtra
 from tests.split_core.backends import pieces
 from tests.split_core.backends.fake_cuda import FakeCuda
@@ -103,8 +105,8 @@ def test_two_sessions_do_not_share_buffers(trt: FakeTensorRt, tmp_path: Path, rn
         ([], r"expected 3 inputs \(tokens, mask, unused\), got 0"),
         ([np.zeros((1, 8), np.int32), None, None], "'tokens': expected int64, got int32"),
         ([np.zeros((1, 8, 1), np.int64), None, None], "'tokens': expected .*, got"),
-        ([np.zeros((9, 8), np.int64), None, None], "axis 0 must be batch from 1 to 8, see ranges, got 9"),
-        ([np.zeros((0, 8), np.int64), None, None], "axis 0 must be batch from 1 to 8, see ranges, got 0"),
+        ([np.zeros((17, 8), np.int64), None, None], "axis 0 must be batch from 1 to 16, see ranges, got 17"),
+        ([np.zeros((0, 8), np.int64), None, None], "axis 0 must be batch from 1 to 16, see ranges, got 0"),
         ([np.zeros((1, 3), np.int64), None, None], "axis 1 must be sequence from 4 to 32, see ranges, got 3"),
         ([None, np.zeros((2, 9), bool), None], "'sequence' is 8 in another input, got 9"),
         ([None, None, np.zeros((2, 4), np.float32)], "axis 1 must be 3, got 4"),
@@ -287,3 +289,7 @@ def test_a_dynamic_size_without_a_range_says_what_to_give(trt: FakeTensorRt, tmp
     with pytest.raises(BackendError, match=r"'tokens': .*'sequence'.* ranges: {sequence: \[smallest"):
         backend(trt, tmp_path, ranges=None).load(pieces.encoder(rng), threads=1)
     assert trt.builds == []
+
+
+def test_as_many_rows_as_a_worker_batches_fit_without_being_asked_for():
+    assert DEFAULT_RANGES["batch"][2] >= Limits().max_batch_size
