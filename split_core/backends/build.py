@@ -46,7 +46,7 @@ def make_backend(name: str, options: Mapping[str, Any]) -> Backend:
 
 
 def options_from(items: Iterable[str]) -> dict[str, Any]:
-    """`precision=fp16` items of a command line; values are YAML.
+    """`precision=fp16` items of a command line; values are YAML, but on, off, yes and no are words.
 
     Raises:
         ConfigError: no `key=value`, or no YAML.
@@ -57,7 +57,8 @@ def options_from(items: Iterable[str]) -> dict[str, Any]:
         if not key or not equals:
             raise ConfigError(f"--backend-option {item!r}: expected key=value, for example precision=fp16")
         try:
-            options[key] = yaml.safe_load(value)
+            parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--backend-option {item!r}: {value!r} is not a YAML value") from error
+        options[key] = value if isinstance(parsed, bool) and value.lower() not in ("true", "false") else parsed
     return options

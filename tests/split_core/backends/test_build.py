@@ -35,6 +35,7 @@ def test_what_cannot_be_is_a_config_error_of_one_line(name: str, options: dict, 
 
 
 def test_options_on_a_command_line_are_yaml():
+    assert options_from(["optimisation=off", "loud=true"]) == {"optimisation": "off", "loud": True}
     given = ["precision=fp16", "ranges={sequence: [16, 128, 512]}", "workspace_mb=256"]
     assert options_from(given) == {
         "precision": "fp16",
