@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ from partitioner.attach import cuts_of_exits, suits, with_cuts, with_exits
 from partitioner.choose import choose, choose_some, named, successive
 from partitioner.cut import cut
 from partitioner.cuts import WIDTH, check_cut, find_cuts
-from partitioner.examples import Examples
 from partitioner.listing import CutRow, list_cuts
 from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
-from partitioner.precision.rounding import NO_ROUNDING, Rounding, examples_of, judged, rounded
+from partitioner.precision.rounding import NO_ROUNDING, Rounded, Rounding, judged, rounded, rounded_before
 from partitioner.verify import Trial, summary, verify
 from split_core import bundle
 from split_core.errors import CertificateError, ConfigError, ModelError
@@ -74,7 +74,7 @@ def planned(network: Network, wish: Wish) -> Plan:
 def _hints(network: Network, rows: list[CutRow], wish: Wish) -> list[str]:
     """Where more cuts would be found, when most of the network has none."""
     ends = [0.0, *sorted(row.compute_before for row in rows), 1.0]
-    if max(after - before for before, after in zip(ends, ends[1:], strict=False)) < MUCH:
+    if max(after - before for before, after in pairwise(ends)) < MUCH:
         return []
     more = len(find_cuts(network, wish.width + 1)) - len(rows)
     return [f"much of the network has no cut; --width {wish.width + 1} finds {more} more"] if more > 0 else []
@@ -120,7 +120,6 @@ def partition(
     trial: Trial,
     clock: Callable[[], float],
     rounding: Rounding = NO_ROUNDING,
-    note: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Cut a network, prove the pieces, write `<out>/<name>/<version>/`.
 
@@ -132,7 +131,6 @@ def partition(
         trial: on what to prove.
         clock: seconds since 1970.
         rounding: other precisions that the bundle shall have, too.
-        note: called with what a user should know of these.
 
     Returns:
         The bundle's folder.
@@ -152,10 +150,8 @@ def partition(
     if rounding.names:
         held = {file: content for file, content in contents.items() if isinstance(content, bytes)}
         made = rounded(bundle.Bundle(out, manifest, {}, held), rounding, trial.seed)
-        for line in made.notes:
-            note(line)
-        manifest, contents = made.converted.manifest, {**contents, **made.converted.contents}
-        prove = _and_judge(prove, made.examples, made.facts, clock)
+        manifest, contents = made.manifest, {**contents, **made.contents}
+        prove = _and_judge(prove, made, clock)
     return bundle.write(out, manifest, contents, prove)
 
 
@@ -186,7 +182,7 @@ def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], floa
     cuts = tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts[1:])
     prove = _prover(with_exits(with_cuts(network, cuts)), trial, clock)
     if manifest.precisions:
-        prove = _and_judge(prove, examples_of(manifest, trial.samples, trial.labels, trial.seed), {}, clock)
+        prove = _and_judge(prove, rounded_before(manifest, trial), clock)
     bundle.write_to(root, manifest, written.copy(), prove)
     return bundle.load(root).certificate
 
@@ -206,12 +202,12 @@ def _prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundl
     return prove
 
 
-def _and_judge(
-    prove: bundle.Prove, examples: Examples, facts: Mapping[str, Mapping[str, Any]], clock: Callable[[], float]
-) -> bundle.Prove:
+def _and_judge(prove: bundle.Prove, made: Rounded, clock: Callable[[], float]) -> bundle.Prove:
     """`prove`, with what the bundle's other precisions cost."""
 
     def both(written: bundle.Bundle) -> dict[str, Any]:
-        return {**prove(written), "precisions": judged(written, examples, facts, clock)}
+        certificate = prove(written)
+        notes = [*certificate["notes"], *made.notes]
+        return {**certificate, "notes": notes, "precisions": judged(written, made, clock)}
 
     return both

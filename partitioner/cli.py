@@ -21,6 +21,9 @@ from partitioner.importers.request import Request
 from partitioner.inputs import arguments, axis_sizes, input_specs
 from partitioner.manifest import Identity, NetworkFile
 from partitioner.network import Network
+from partitioner.precision import asked
+from partitioner.precision.rounding import Rounding
+from partitioner.precision.tables import precision_table
 from partitioner.sources import name_of, read_network
 from partitioner.tables import certificate_table, cuts_table, pieces_table
 from partitioner.verify import TOLERANCE, Trial, summary
@@ -71,6 +74,11 @@ def partition(
     config: Annotated[
         Path | None, typer.Option(help="YAML with name, version, labels and preprocess; see configs/network.yaml.")
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(metavar="SAMPLES", help="Pieces in 8 bits, too; an .npz or a folder of inputs, labelled or not."),
+    ] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Pieces in 16 bits, too, for TensorRT.")] = False,
     arg: Args = None,
     input_: Inputs = None,
     axis: Axes = None,
@@ -85,8 +93,15 @@ def partition(
         _show_cuts(build.planned(network, wish), as_json=as_json)
         return
     identity = _identity(model, config, name, version, labels)
+    widths = [name for name, wanted in (("int8", int8 is not None), ("fp16", fp16)) if wanted]
     root = build.partition(
-        network, out, identity=identity, wish=wish, trial=Trial(seed=seed, tolerance=tolerance), clock=time.time
+        network,
+        out,
+        identity=identity,
+        wish=wish,
+        trial=Trial(seed=seed, tolerance=tolerance),
+        clock=time.time,
+        rounding=Rounding(tuple(name for width in widths for name in asked(width)), int8),
     )
     _show_bundle(bundles.load(root), as_json=as_json)
 
@@ -104,9 +119,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Prove on this machine that a bundle is its network; on success its certificate is replaced."""
-    samples = _samples(bundle_dir, data, take) if data else []
+    samples, labels = _samples(bundle_dir, data, take) if data else ([], None)
     network = _network(model, arg, input_, axis)
-    certificate = build.certify(bundle_dir, network, Trial(seed, samples, tolerance), time.time)
+    certificate = build.certify(bundle_dir, network, Trial(seed, samples, tolerance, labels), time.time)
     if as_json:
         print(json.dumps(certificate))
         return
@@ -137,9 +152,9 @@ def _identity(model: str, config: Path | None, name: str | None, version: str | 
     )
 
 
-def _samples(bundle_dir: Path, data: Path, take: str) -> list[Any]:
+def _samples(bundle_dir: Path, data: Path, take: str) -> tuple[list[Any], Any]:
     samples = read_samples(data, bundles.load_unproven(bundle_dir).manifest, take_from_text(take))
-    return samples.inputs(slice(None))
+    return samples.inputs(slice(None)), samples.labels
 
 
 def _labels(text: str) -> list[str]:
@@ -172,6 +187,8 @@ def _show_bundle(written: Bundle, *, as_json: bool) -> None:
 
 def _show_certificate(console: Console, certificate: dict[str, Any]) -> None:
     console.print(certificate_table(certificate))
+    for name, entry in certificate.get("precisions", {}).items():
+        console.print(precision_table(name, entry))
     console.print(summary(certificate)[-1])
 
 
