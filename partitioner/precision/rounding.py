@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from partitioner.examples import Examples, invented, read_examples, rows_of
-from partitioner.precision.convert import Converted, converted
+from partitioner.precision.convert import converted
 from partitioner.precision.measure import FLOOR, broken, measure
+from partitioner.verify import Trial
 from split_core.bundle import Bundle, Manifest
 from split_core.errors import CertificateError
-from split_core.tensors import Array
 
 SAMPLES = 500  # read at most
-CALIBRATION = 64  # of them at most: the range of an activation is known after a few dozen
+CALIBRATION = 64  # of them at most, and a quarter: the range of an activation is known after a few dozen
+APART = 8  # of fewer samples all calibrate and all measure, and the certificate says so
 INVENTED = 16
 
 
@@ -37,23 +38,21 @@ NO_ROUNDING = Rounding()
 
 @dataclass(frozen=True)
 class Rounded:
-    """Other precisions of a bundle that is not written yet.
+    """A bundle with other precisions that is not written yet.
 
     Attributes:
-        converted: pieces and manifest.
+        manifest: with them.
+        contents: the new pieces, by file name.
         examples: to measure with, apart from those of the calibration where there are enough.
-        facts: for the certificate's entries.
+        facts: how the pieces were calibrated, for the certificate's entries.
+        notes: what a user should know, a line each.
     """
 
-    converted: Converted
+    manifest: Manifest
+    contents: Mapping[str, bytes]
     examples: Examples
-    facts: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def notes(self) -> list[str]:
-        """What a user should know, a line each."""
-        kept = self.converted.kept.items()
-        return [f"{name}: {file} stays as exported: {why}" for name, files in kept for file, why in files.items()]
+    facts: Mapping[str, Any]
+    notes: Sequence[str] = ()
 
 
 def rounded(bundle: Bundle, rounding: Rounding, seed: int) -> Rounded:
@@ -63,42 +62,47 @@ def rounded(bundle: Bundle, rounding: Rounding, seed: int) -> Rounded:
         ConfigError: a precision needs samples and there are none, or the weights are outside of the pieces.
         DataError: the samples are not of this network.
         ModelError: nothing in the network can be converted.
+        BackendError: onnxruntime cannot run a piece.
     """
     if rounding.samples is None:
-        made = converted(bundle, rounding.names, [])
-        return Rounded(made, invented(bundle.manifest, INVENTED, seed), {})
+        return _rounded(bundle, rounding.names, None, invented(bundle.manifest, INVENTED, seed))
     examples = read_examples(rounding.samples, bundle.manifest, SAMPLES)
-    # A quarter calibrates and the rest measures; of a handful all do both, and the certificate says so.
-    count = min(CALIBRATION, max(1, len(examples) // 4))
-    held_out = len(examples) >= 8
-    calibration = examples.part(slice(0, count if held_out else None))
-    made = converted(bundle, rounding.names, list(calibration.batches()))
-    facts = {"calibration_samples": len(calibration), "measured_apart": held_out}
-    others = examples.part(slice(count, None)) if held_out else examples
-    return Rounded(made, others, {name: facts for name in rounding.names})
+    if len(examples) < APART:
+        return _rounded(bundle, rounding.names, examples, examples)
+    count = min(CALIBRATION, len(examples) // 4)
+    return _rounded(bundle, rounding.names, examples.part(slice(0, count)), examples.part(slice(count, None)))
 
 
-def judged(
-    bundle: Bundle, examples: Examples, facts: Mapping[str, Mapping[str, Any]], clock: Callable[[], float]
-) -> dict[str, dict[str, Any]]:
+def _rounded(bundle: Bundle, names: Sequence[str], calibration: Examples | None, examples: Examples) -> Rounded:
+    made = converted(bundle, names, list(calibration.batches()) if calibration else [])
+    facts = {
+        "calibration_samples": len(calibration) if calibration else 0,
+        "measured_apart": examples is not calibration,
+    }
+    kept = made.kept.items()
+    notes = [f"{name}: {file} stays as exported: {why}" for name, files in kept for file, why in files.items()]
+    return Rounded(made.manifest, made.contents, examples, facts, notes)
+
+
+def rounded_before(manifest: Manifest, trial: Trial) -> Rounded:
+    """The precisions that a bundle has already, to be measured with the samples of `trial`, else with noise."""
+    if not trial.samples:
+        return Rounded(manifest, {}, invented(manifest, INVENTED, trial.seed), {})
+    return Rounded(manifest, {}, Examples(tuple(trial.samples), trial.labels, None, rows_of(manifest)), {})
+
+
+def judged(bundle: Bundle, made: Rounded, clock: Callable[[], float]) -> dict[str, dict[str, Any]]:
     """The certificate's `precisions`.
 
     Raises:
         CertificateError: one of them is broken.
         BackendError: onnxruntime cannot run a piece.
     """
-    entries = measure(bundle, examples, clock)
+    entries = measure(bundle, made.examples, clock)
     for name, entry in entries.items():
         if (why := broken(entry)) is not None:
             raise CertificateError(
-                f"{bundle.manifest.name}: precision {name!r} is broken, nothing was written: {why} (at least {FLOOR:g} "
-                "is expected); give samples of the kind that the network knows, or leave this precision out"
+                f"{bundle.manifest.name}: precision {name!r} is broken, nothing was written: {why}, at least "
+                f"{FLOOR:g} is expected; give samples of the kind that the network knows, or leave it out"
             )
-    return {name: {**facts.get(name, {}), **entry} for name, entry in entries.items()}
-
-
-def examples_of(manifest: Manifest, samples: Sequence[Array], labels: Array | None, seed: int) -> Examples:
-    """Samples of a trial as examples; noise where there are none."""
-    if not samples:
-        return invented(manifest, INVENTED, seed)
-    return Examples(tuple(samples), labels, None, rows_of(manifest))
+    return {name: {**made.facts, **entry} for name, entry in entries.items()}
