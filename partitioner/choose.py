@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from partitioner.cuts import CHEAP
 from partitioner.listing import CutRow
 from partitioner.network import Network
 from split_core.errors import ModelError
 from split_core.registry import suggestion
-
 
 DOUBLINGS = 4  # so many times twice the bytes are as bad as segments half as even as they could be
 LEAST = 0.02  # share of the work that a segment should have where nobody says how many there are
@@ -69,13 +69,15 @@ def choose(rows: Sequence[CutRow], count: int, progress: Sequence[float]) -> lis
 
 def choose_some(rows: Sequence[CutRow], most: int, progress: Sequence[float]) -> list[CutRow]:
     """As `choose`, with at most `most` cuts, and fewer where a segment would have next to nothing to do."""
-    share = {row.tensors: value for row, value in zip(rows, progress, strict=True)}
-    for count in range(min(most, len(rows)), 1, -1):
-        chosen = choose(rows, count, progress)
-        ends = [0.0, *(share[row.tensors] for row in chosen), 1.0]
-        if min(after - before for before, after in zip(ends, ends[1:], strict=False)) >= LEAST:
+    inner = [(row, done) for row, done in zip(rows, progress, strict=True) if LEAST <= done <= 1.0 - LEAST]
+    candidates = [row for row, _ in inner] or list(rows)
+    shares = [done for _, done in inner] or list(progress)
+    for count in range(min(most, len(candidates)), 1, -1):
+        chosen = choose(candidates, count, shares)
+        ends = [0.0, *(shares[candidates.index(row)] for row in chosen), 1.0]
+        if min(after - before for before, after in pairwise(ends)) >= LEAST:
             return chosen
-    return choose(rows, 1, progress)
+    return choose(candidates, 1, shares)
 
 
 def _one_more(best: Best, weights: Sequence[float], progress: Sequence[float], count: int) -> Best:

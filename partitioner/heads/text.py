@@ -53,9 +53,12 @@ def _axis_1(row: str, count: str, code: int) -> list[NodeProto]:
 
 
 def _mask(tensors: Sequence[TensorSpec]) -> TensorSpec | None:
-    """The tensor of integers or truth values with one of them per token: (batch, tokens), or with ones between."""
+    """The truth values, or the integers that are called a mask, of which there is one per token.
+
+    Token ids have that shape too, and are none.  Axes of one between batch and tokens do not matter.
+    """
     states = floating(tensors, 3)
     if states is None:
         return None
-    masks = (spec for spec in tensors if not spec.dtype.startswith("float"))
+    masks = (spec for spec in tensors if spec.dtype == "bool" or ("int" in spec.dtype and "mask" in spec.name))
     return next((spec for spec in masks if [size for size in spec.row_shape if size != 1] == [states.shape[1]]), None)
