@@ -5,12 +5,15 @@ Every inner tensor has the shape (N, 2, 6), so that any of them may meet any oth
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from partitioner.choose import successive
+from partitioner.importers.onnx import network_of as imported
 from partitioner.listing import list_cuts
 from partitioner.network import Network
 
@@ -103,3 +106,87 @@ def cut_networks(draw: st.DrawFn) -> Network:
     rows = [row for row in list_cuts(network) if not row.tensors[0].endswith(("_flat", "_wide"))]
     chosen = [row for row in successive(network, rows) if draw(st.booleans())][:4]
     return network_of(body, tensors[-1], inputs, tuple(row.tensors for row in chosen))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an image network is drawn with."""
+
+    opset: int
+    fixed: bool
+    sizes: str
+    outputs: str
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    return Plan(
+        opset=draw(st.sampled_from([13, 18])),
+        fixed=draw(st.sampled_from([False, False, True])),
+        sizes=draw(st.sampled_from(["none", "reshape", "expand", "constant", "size"])),
+        outputs=draw(st.sampled_from(["logits", "exits", "map", "two"])),
+    )
+
+
+@st.composite
+def image_networks(draw: st.DrawFn) -> Network:
+    """A network as the importer gives it: any of two opsets, a batch or one sample, sizes in it, several outputs."""
+    plan = draw(plans())
+    inputs = draw(st.sampled_from([("x",), ("x", "y")]))
+    body, tensors = draw(nodes(inputs))
+    last = tensors[-1]
+    body = [*body, *sized(plan, inputs[0], last)]
+    last = "sized" if plan.sizes != "none" else last
+    exits = draw(st.lists(st.sampled_from(tensors), max_size=2, unique=True)) if plan.outputs == "exits" else []
+    ends = [node for k, tensor in enumerate(exits) for node in head(f"early_{k}", tensor)]
+    if plan.outputs in ("logits", "exits", "two"):
+        ends += head("answer", last)
+    if plan.outputs in ("map", "two"):
+        ends.append(helper.make_node("Sin", [last], ["map"]))
+    shapes = {"answer": (CLASSES,), "map": ROW, **{f"early_{k}": (CLASSES,) for k in range(len(exits))}}
+    made = {name for node in ends for name in node.output}
+    batch = 1 if plan.fixed else "batch"
+    graph = helper.make_graph(
+        [*body, *ends],
+        "random",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *ROW]) for name in inputs],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [batch, *row]) for n, row in shapes.items() if n in made],
+        weights(),
+    )
+    if plan.opset < 18:
+        for node in graph.node:
+            if node.op_type == "Split":
+                del node.attribute[1:]
+                node.attribute[0].CopyFrom(helper.make_attribute("axis", 1))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", plan.opset)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return imported(model, {"file": "random.onnx", "sha256": "0" * 64}, {})
+
+
+def sized(plan: Plan, source: str, last: str) -> list[NodeProto]:
+    """Nodes that make `sized` of `last` with the help of the shape of an input, or of nothing but itself."""
+    shape = helper.make_node("Shape", [source], ["shape"])
+    if plan.sizes == "reshape":
+        return [shape, helper.make_node("Reshape", [last, "shape"], ["sized"])]
+    if plan.sizes == "expand":
+        row = numpy_helper.from_array(np.ones((1, 1, 6), np.float32), "row_value")
+        return [
+            shape,
+            helper.make_node("Constant", [], ["row"], value=row),
+            helper.make_node("Expand", ["row", "shape"], ["wide"]),
+            helper.make_node("Mul", [last, "wide"], ["sized"]),
+        ]
+    if plan.sizes == "constant":
+        half = helper.make_tensor("half", TensorProto.FLOAT, [1], [0.5])
+        return [
+            shape,
+            helper.make_node("ConstantOfShape", ["shape"], ["halves"], value=half),
+            helper.make_node("Add", [last, "halves"], ["sized"]),
+        ]
+    if plan.sizes == "size":
+        return [
+            helper.make_node("Size", [source], ["count"]),
+            helper.make_node("Cast", ["count"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Div", [last, "number"], ["sized"]),
+        ]
+    return []
