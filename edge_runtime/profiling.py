@@ -17,6 +17,7 @@ from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.errors import ProfileError
+from split_core.machine import processor_name
 from split_core.policy import CodecSection
 from split_core.profiles import Device, HwProfile, Payload, Timing
 
@@ -142,16 +143,6 @@ def _device(backend: Backend, threads: int) -> Device:
         backend_version=backend.version,
         threads=threads,
     )
-
-
-def processor_name() -> str:
-    """The processor's name as the system gives it; empty when it does not."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return names[0] if names else platform.processor()
 
 
 def usable_cores() -> int:

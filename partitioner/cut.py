@@ -170,6 +170,13 @@ def border(network: Network, name: str) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, network.types[name], dims)
 
 
+def prefix(network: Network, tensors: Sequence[str]) -> bytes:
+    """The network up to these tensors, which are its outputs: what comes before a cut, as one model."""
+    outputs = tuple(name for name in tensors if name not in network.flow.inputs)
+    inside = sorted(network.flow.ancestors(outputs))
+    return bytes(_model(network, "prefix.onnx", network.flow.inputs, outputs, inside).SerializeToString())
+
+
 def whole_with(network: Network, outputs: Sequence[str]) -> bytes:
     """The uncut network with other outputs: what the pieces are compared with."""
     model = ModelProto()
