@@ -30,7 +30,8 @@ class TensorRtBackend:
     """Loads pieces with TensorRT on the first GPU.
 
     Args:
-        precision: "fp32", "fp16" or "int8"; int8 and, from TensorRT 11 on, fp16 must be in the pieces.
+        precision: "fp32", or "fp16" to let TensorRT 8.6 and 10 compute float32 pieces so; from 11 on, and for int8,
+            it is in the pieces.
         ranges: smallest, usual and greatest size of what may change, by name: `{"sequence": (16, 128, 512)}`.
             "batch" is (1, 1, 16) unless given.
         cache: folder of built engines; None for `~/.cache/offramp/engines`.

@@ -15,7 +15,7 @@ from split_core.backends.onnx_signature import Port, Signature
 from split_core.backends.tensorrt_log import log_of
 from split_core.errors import BackendError, ConfigError
 
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16")
 DEFAULT_RANGES = {"batch": (1, 1, 16)}  # a worker batches up to 16 rows unless told otherwise
 Range = tuple[int, int, int]
 
@@ -25,7 +25,8 @@ class Recipe:
     """What decides over an engine, besides the model, TensorRT and the GPU.
 
     Attributes:
-        precision: of `PRECISIONS`.  "fp32" also turns TF32 off.
+        precision: what becomes of float32, one of `PRECISIONS`: it stays so, with TF32 off, or may be computed
+            in float16.  What is float16 or int8 in the model stays that.
         ranges: for every dynamic size by name: the smallest, the usual and the greatest; what is not said is
             taken from `DEFAULT_RANGES`.
         workspace_mb: memory that a layer may use while it computes; None for TensorRT's own limit.
@@ -39,7 +40,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise ConfigError(
+                f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}; "
+                f"int8 is a matter of the pieces, which are made by 'offramp partition --int8'"
+            )
         if not isinstance(self.ranges, Mapping):
             raise ConfigError(f"ranges: expected sizes by name, such as batch: [1, 1, 8], got {self.ranges!r}")
         for name, sizes in self.ranges.items():
@@ -99,7 +103,7 @@ def serialised_engine(
     builder = made(trt, "builder", trt.Builder)
     # The parser refers to its bytes and its network to both: all must live until the engine is there.
     network, parser = _parsed(trt, builder, model, signature, folder)
-    config = _config(trt, builder, recipe)
+    config = _config(trt, builder, signature, recipe)
     _add_profile(builder, network, config, signature, recipe)
     engine = builder.build_serialized_network(network, config)
     del parser
@@ -121,22 +125,20 @@ def made(trt: Any, what: str, factory: Any) -> Any:
 
 
 def check_precision(trt: Any, signature: Signature, precision: str) -> None:
-    """Refuse a precision that would silently be another one.
+    """Refuse float16 where a model would silently run in float32.
 
     Where `BuilderFlag` has FP16 the builder chooses it per layer.  Where it has not, networks are strongly typed: the
-    types are those of the file.  int8 is always in the file, as quantise and dequantise nodes.
+    types are those of the file.
 
     Raises:
         BackendError: the file computes in float32.
     """
-    wanted = {"fp16": "float16" in signature.weights, "int8": "DequantizeLinear" in signature.operators}
-    flagged = precision == "fp16" and hasattr(trt.BuilderFlag, "FP16")
-    if wanted.get(precision, True) or flagged or "float32" not in signature.weights:
-        return
-    raise BackendError(
-        f"{_ends(signature)} is float32 and TensorRT {trt.__version__} takes {precision} from the model only; "
-        f"give the pieces that were partitioned for {precision}"
-    )
+    in_float32 = "float32" in signature.weights and "float16" not in signature.weights
+    if precision == "fp16" and in_float32 and not hasattr(trt.BuilderFlag, "FP16"):
+        raise BackendError(
+            f"{_ends(signature)} is float32 and TensorRT {trt.__version__} takes fp16 from the model only; "
+            f"use the pieces that 'offramp partition --fp16' makes"
+        )
 
 
 def _parsed(trt: Any, builder: Any, model: bytes, signature: Signature, folder: Path | None) -> tuple[Any, Any]:
@@ -173,18 +175,27 @@ def _parser_error(parser: Any, signature: Signature) -> str:
     return f"node {index} ({signature.nodes[index]}): {reason}"
 
 
-def _config(trt: Any, builder: Any, recipe: Recipe) -> Any:
+def _config(trt: Any, builder: Any, signature: Signature, recipe: Recipe) -> Any:
     config = builder.create_builder_config()
     if recipe.workspace_mb is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mb << 20)
-    flag = recipe.precision.upper()
     if recipe.precision == "fp32" and hasattr(trt.BuilderFlag, "TF32"):
         config.clear_flag(trt.BuilderFlag.TF32)
-    elif hasattr(trt.BuilderFlag, flag):
-        config.set_flag(getattr(trt.BuilderFlag, flag))
+    for flag in _precision_flags(signature, recipe):
+        if hasattr(trt.BuilderFlag, flag):
+            config.set_flag(getattr(trt.BuilderFlag, flag))
     if recipe.target is not None:
         _aim(trt, config, recipe.target)
     return config
+
+
+def _precision_flags(signature: Signature, recipe: Recipe) -> list[str]:
+    """Where there are flags, types that are in the file must be allowed, too."""
+    asked = {
+        "FP16": recipe.precision == "fp16" or "float16" in signature.weights,
+        "INT8": "DequantizeLinear" in signature.operators,
+    }
+    return [flag for flag, wanted in asked.items() if wanted]
 
 
 def _aim(trt: Any, config: Any, target: str) -> None:

@@ -90,13 +90,14 @@ def test_every_piece_is_parsed_and_built(family: str, tmp_path: Path):
 
 def test_fp16_is_what_the_model_says():
     rng = np.random.default_rng(0)
+    assert engine(pieces.linear(rng, np.float16))
     assert engine(pieces.linear(rng, np.float16), precision="fp16")
     with pytest.raises(BackendError, match="takes fp16 from the model only"):
         engine(pieces.linear(rng), precision="fp16")
 
 
 def test_int8_weights_are_taken():
-    assert engine(pieces.quantised(np.random.default_rng(0)), precision="int8")
+    assert engine(pieces.quantised(np.random.default_rng(0)))
 
 
 def test_tokens_and_masks_that_pass_through_are_taken():

@@ -24,7 +24,7 @@ def test_options_are_those_that_a_file_may_set():
         ("tensort", {}, "no backend named 'tensort'; did you mean 'tensorrt'"),
         ("tensorrt", {"precison": "fp16"}, "has no option 'precison'; did you mean 'precision'"),
         ("tensorrt", {"trt": 1}, "has no option 'trt'"),
-        ("tensorrt", {"precision": "fp8"}, "backend 'tensorrt': precision: expected one of fp32, fp16, int8"),
+        ("tensorrt", {"precision": "fp8"}, "backend 'tensorrt': precision: expected one of fp32, fp16"),
         ("onnxruntime", {"optimisation": "max"}, "backend 'onnxruntime': optimisation: expected one of off, basic"),
     ],
     ids=["name", "option", "handle", "precision", "optimisation"],

@@ -269,7 +269,8 @@ def test_without_its_libraries_it_names_the_extra(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"precision": "fp8"}, "precision: expected one of fp32, fp16, int8, got 'fp8'"),
+        ({"precision": "fp8"}, "precision: expected one of fp32, fp16, got 'fp8'"),
+        ({"precision": "int8"}, "int8 is a matter of the pieces"),
         ({"ranges": {"batch": (1, 4)}}, "ranges.batch: expected"),
         ({"ranges": {"batch": (4, 2, 8)}}, "ranges.batch: expected"),
         ({"ranges": {"batch": (0, 1, 8)}}, "ranges.batch: expected"),
@@ -278,7 +279,7 @@ def test_without_its_libraries_it_names_the_extra(monkeypatch: pytest.MonkeyPatc
         ({"workspace_mb": 0}, "workspace_mb: expected a whole number from 1, got 0"),
         ({"workspace_mb": "much"}, "workspace_mb: expected a whole number from 1, got 'much'"),
     ],
-    ids=["precision", "two sizes", "falling", "zero", "a number", "no names", "workspace", "a word"],
+    ids=["precision", "int8", "two sizes", "falling", "zero", "a number", "no names", "workspace", "a word"],
 )
 def test_options_that_cannot_be_are_config_errors(tmp_path: Path, cuda: FakeCuda, options: dict, said: str):
     with pytest.raises(ConfigError, match=said):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-import onnx
 import pytest
 
 from split_core.backends.onnx_signature import read_signature
@@ -64,21 +65,24 @@ def test_without_flags_fp16_must_be_in_the_model(cuda: FakeCuda):
         built(trt, FLOAT, precision="fp16")
 
 
-def test_int8_must_be_in_the_model_in_every_generation(trt: FakeTensorRt):
-    config = built(trt, INT8, precision="int8")
-    assert flags(trt, config) == ({"INT8"} if hasattr(trt.BuilderFlag, "INT8") else set())
-    with pytest.raises(BackendError, match="give the pieces that were partitioned for int8"):
-        built(trt, FLOAT, precision="int8")
+def test_types_that_are_in_the_model_are_allowed_where_that_is_asked(trt: FakeTensorRt):
+    there = set(vars(trt.BuilderFlag))
+    assert flags(trt, built(trt, INT8)) == {"INT8"} & there
+    assert flags(trt, built(trt, HALF)) == {"FP16"} & there
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_a_piece_without_weights_has_no_precision(trt: FakeTensorRt, precision: str):
+def test_int8_beside_fp16_sets_both(cuda: FakeCuda):
+    trt = Trt10(cuda)
+    assert flags(trt, built(trt, INT8, precision="fp16")) == {"FP16", "INT8"}
+
+
+def test_a_piece_without_weights_has_no_precision(trt: FakeTensorRt):
     content = pieces.model(
         [pieces.helper.make_node("Relu", ["x"], ["y"])],
         [pieces.value("x", pieces.FLOAT, "batch", 4)],
         [pieces.value("y", pieces.FLOAT, "batch", 4)],
     )
-    assert built(trt, content, precision=precision)
+    assert built(trt, content, precision="fp16")
 
 
 def test_networks_are_made_as_each_generation_wants(cuda: FakeCuda):
@@ -130,9 +134,10 @@ def test_a_node_that_the_parser_refuses_is_named_with_the_reason_in_one_line(trt
 
 
 def test_what_the_builder_complains_about_is_in_the_error(cuda: FakeCuda):
-    half_in_a_float_network = onnx.load_from_string(HALF).SerializeToString()
+    # A header that does not tell of the weights: then the flag is not set.
+    silent = replace(read_signature(HALF), weights=frozenset())
     with pytest.raises(BackendError, match="cannot build x -> y: Network has FP16 tensors but the FP16 flag"):
-        built(Trt10(cuda), half_in_a_float_network)
+        serialised_engine(Trt10(cuda), HALF, silent, Recipe())
 
 
 def test_a_builder_that_cannot_be_made_is_one_line(cuda: FakeCuda):
