@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -19,8 +22,10 @@ from partitioner.cuts import WIDTH
 from partitioner.data import read_samples, take_from_text
 from partitioner.importers.request import Request
 from partitioner.inputs import arguments, axis_sizes, input_specs
+from partitioner.listing import list_cuts
 from partitioner.manifest import Identity, NetworkFile
 from partitioner.network import Network
+from partitioner.picture import Drawing, Input, drawing_of, input_of, picture_of
 from partitioner.precision import asked
 from partitioner.precision.rounding import Rounding
 from partitioner.precision.tables import precision_table
@@ -50,8 +55,11 @@ Tolerance = Annotated[
     float, typer.Option(help="Greatest difference as deployed, as a share of the greatest value.", min=0.0)
 ]
 
+ROOM = 240  # columns of a file
+
 
 def partition(
+    ctx: typer.Context,
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder of bundles: the bundle is OUT/NAME/VERSION/.")] = Path("bundles"),
     cuts: Annotated[
@@ -65,6 +73,13 @@ def partition(
     ] = None,
     profile: Annotated[
         Path | None, typer.Option(help="Choose by time as a device measured it, see docs/partition.md.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw bytes and time along the network, as .png or .svg.")
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="For --plot: an image, a folder or an .npz; shows how large the input is as JPEG."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the bundle; else the config's, else the model's.")] = None,
     version: Annotated[str | None, typer.Option(help="Of the bundle; else the config's, else 1.")] = None,
@@ -87,26 +102,39 @@ def partition(
     as_json: AsJson = False,
 ) -> None:
     """Cut a network, give each cut an exit, prove that the pieces are the whole, and write a bundle."""
-    network = _network(model, arg, input_, axis)
+    drawing = drawing_of(plot, pictures)
     wish = Wish(cuts, width, head, profiles.load(profile) if profile else None)
-    if show_cuts:
-        _show_cuts(build.planned(network, wish), as_json=as_json)
-        return
     identity = _identity(model, config, name, version, labels)
-    widths = [name for name, wanted in (("int8", int8 is not None), ("fp16", fp16)) if wanted]
-    root = build.partition(
-        network,
-        out,
-        identity=identity,
-        wish=wish,
-        trial=Trial(seed=seed, tolerance=tolerance),
-        clock=time.time,
-        rounding=Rounding(tuple(name for width in widths for name in asked(width)), int8),
-    )
-    _show_bundle(bundles.load(root), as_json=as_json)
+    network = _network(ctx, model, arg, input_, axis)
+    given = input_of(network, identity.preprocess, pictures)
+    if show_cuts:
+        with _working("finding cuts"):
+            plan = build.planned(network, wish)
+        _show_cuts(plan, as_json=as_json)
+        chosen = plan.network.cuts
+    else:
+        widths = [name for name, wanted in (("int8", int8 is not None), ("fp16", fp16)) if wanted]
+        with _working("cutting") as say:
+            root = build.partition(
+                network,
+                out,
+                identity=identity,
+                wish=wish,
+                trial=Trial(seed=seed, tolerance=tolerance),
+                clock=time.time,
+                rounding=Rounding(tuple(name for width in widths for name in asked(width)), int8),
+                say=say,
+            )
+        written = bundles.load(root)
+        _show_bundle(written, as_json=as_json)
+        chosen = tuple(tuple(tensor.name for tensor in cut.tensors) for cut in written.manifest.cuts[1:])
+    if drawing is not None:
+        _draw(drawing, network, wish, chosen, name=identity.name, given=given)
+        typer.echo(f"drew {drawing.path}", err=as_json)
 
 
 def verify(
+    ctx: typer.Context,
     bundle_dir: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")],
     model: Annotated[str, typer.Option(help="The network that the bundle was made from.")],
     data: Annotated[Path | None, typer.Option(help="Labelled samples to prove on too: an .npz or a folder.")] = None,
@@ -120,20 +148,39 @@ def verify(
 ) -> None:
     """Prove on this machine that a bundle is its network; on success its certificate is replaced."""
     samples, labels = _samples(bundle_dir, data, take) if data else ([], None)
-    network = _network(model, arg, input_, axis)
-    certificate = build.certify(bundle_dir, network, Trial(seed, samples, tolerance, labels), time.time)
+    network = _network(ctx, model, arg, input_, axis)
+    with _working("proving"):
+        certificate = build.certify(bundle_dir, network, Trial(seed, samples, tolerance, labels), time.time)
     if as_json:
         print(json.dumps(certificate))
         return
-    _show_certificate(Console(), certificate)
+    _show_certificate(_console(), certificate)
 
 
-def _network(model: str, arg: list[str] | None, inputs: list[str] | None, axis: list[str] | None) -> Network:
-    """The network; a spinner on standard error while it is read."""
-    request = Request(arguments(arg or ()), input_specs(inputs or ()), axis_sizes(axis or ()))
-    errors = Console(stderr=True)
-    with errors.status(f"reading {model}"):
+def _network(
+    ctx: typer.Context, model: str, arg: list[str] | None, inputs: list[str] | None, axis: list[str] | None
+) -> Network:
+    """The network; a spinner on standard error while it is read.
+
+    What a large torch module leaves outside its graph lies in a folder that goes when the command ends.
+    """
+    weights = Path(ctx.with_resource(TemporaryDirectory(prefix="offramp-weights-")))
+    request = Request(arguments(arg or ()), input_specs(inputs or ()), axis_sizes(axis or ()), weights)
+    with _working(f"reading {model}"):
         return read_network(model, request)
+
+
+@contextmanager
+def _working(step: str) -> Iterator[Callable[[str], None]]:
+    """What is being done, on standard error while it is; gives the function that says the next step."""
+    with Console(stderr=True).status(step) as status:
+        yield status.update
+
+
+def _console() -> Console:
+    """The terminal; a pipe or file has room for any table."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=ROOM)
 
 
 def _say(notes: Iterable[str]) -> None:
@@ -179,8 +226,8 @@ def _show_bundle(written: Bundle, *, as_json: bool) -> None:
         }
         print(json.dumps(facts))
         return
-    console = Console()
-    console.print(pieces_table(written.manifest))
+    console = _console()
+    console.print(pieces_table(written.manifest, console.width))
     _show_certificate(console, written.certificate)
     console.print(f"wrote {written.root}, id {written.id[:12]}", soft_wrap=True)
 
@@ -189,7 +236,7 @@ def _show_certificate(console: Console, certificate: dict[str, Any]) -> None:
     console.print(certificate_table(certificate))
     for name, entry in certificate.get("precisions", {}).items():
         console.print(precision_table(name, entry))
-    console.print(summary(certificate)[-1])
+    console.print(summary(certificate)[-1], soft_wrap=True)
 
 
 def _show_cuts(plan: Plan, *, as_json: bool) -> None:
@@ -198,4 +245,17 @@ def _show_cuts(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"cuts": [{**asdict(row), "chosen": row.tensors in chosen} for row in plan.rows]}))
         return
-    Console().print(cuts_table(plan.rows, chosen))
+    console = _console()
+    console.print(cuts_table(plan.rows, chosen, console.width))
+
+
+def _draw(
+    drawing: Drawing, network: Network, wish: Wish, chosen: tuple[tuple[str, ...], ...], *, name: str, given: Input
+) -> None:
+    with _working("finding cuts") as say:
+        rows = list_cuts(network, wish.width)
+        say("measuring on the way")
+        picture = picture_of(
+            network, rows, chosen, name=name, given=given, profile=wish.profile, clock=time.perf_counter
+        )
+        drawing.draw(picture, drawing.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from split_core.errors import ModelError
+from split_core.files import sha256_of, sha256_of_file
 
 ALIGNMENT = 4096  # so that engines can map a weight into memory
 BLOCK = 1 << 20
@@ -83,6 +84,17 @@ def gathered(tensors: list[TensorProto], folder: Path, location: str) -> Weights
             tensor.external_data.add(key=key, value=value)
         end = -(-(end + length) // ALIGNMENT) * ALIGNMENT
     return Weights(tuple(slices)) if slices else None
+
+
+def digest_of(model: bytes, files: Sequence[Path]) -> str:
+    """SHA-256 of a network: of its file alone, or of the file and those with its weights together.
+
+    Raises:
+        OSError: one of `files` cannot be read.
+    """
+    if not files:
+        return sha256_of(model)
+    return sha256_of("".join([sha256_of(model), *map(sha256_of_file, files)]).encode())
 
 
 def external_files(model: ModelProto, folder: Path) -> list[Path]:

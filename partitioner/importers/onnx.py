@@ -15,9 +15,8 @@ from partitioner.importers.axes import with_batch_of_one, with_named_axes
 from partitioner.importers.request import Request
 from partitioner.network import Network
 from partitioner.roles import with_roles
+from partitioner.weights import digest_of, external_files
 from split_core.errors import BackendError, ModelError
-from partitioner.weights import external_files
-from split_core.files import sha256_of, sha256_of_file
 
 # What JetPack 6 reads: TensorRT 10.3 and onnxruntime 1.18.
 NEWEST_IR = 10
@@ -45,9 +44,7 @@ def read(location: str, request: Request) -> Network:
         if inside:
             onnx.load_external_data_for_model(model, str(path.parent))
         _check(path, model, inside=inside)
-        digest = (
-            sha256_of("".join([sha256_of(data), *map(sha256_of_file, files)]).encode()) if files else sha256_of(data)
-        )
+        digest = digest_of(data, files)
         network = network_of(
             model, {"file": path.name, "sha256": digest}, request.axes, folder=None if inside else path.parent
         )

@@ -9,7 +9,7 @@ from partitioner.importers.onnx import network_of
 from partitioner.importers.request import Request
 from partitioner.importers.torch import export_factory, export_program
 from partitioner.network import Network
-from split_core.files import sha256_of
+from partitioner.weights import digest_of, external_files
 
 
 def read_module(location: str, request: Request) -> Network:
@@ -32,6 +32,9 @@ def read_program(location: str, request: Request) -> Network:
 
 
 def _network(exported: Exported, request: Request) -> Network:
-    model = exported.model
-    source = {**exported.source, "sha256": sha256_of(model.SerializeToString(deterministic=True))}
-    return network_of(model, source, {**exported.axes, **request.axes}, exported.notes)
+    model, outside = exported.model, request.weights
+    files = external_files(model, outside) if outside is not None else []
+    digest = digest_of(model.SerializeToString(deterministic=True), files)
+    source = {**exported.source, "sha256": digest}
+    axes = {**exported.axes, **request.axes}
+    return network_of(model, source, axes, exported.notes, folder=outside if files else None)
