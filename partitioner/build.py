@@ -100,7 +100,7 @@ def _rows_chosen(network: Network, rows: list[CutRow], wish: Wish) -> list[CutRo
         return following
     if wish.cuts is None:
         return choose_some(following, AUTO, _progress(network, following, wish.profile))
-    if not wish.cuts.isdigit():
+    if not wish.cuts.isdecimal():
         return named(network, rows, [name.strip() for name in wish.cuts.split(",")])
     if wish.cuts.strip("0") == "":
         raise ConfigError(f"--cuts {wish.cuts}: expected at least 1; a network that is not cut needs no bundle")
@@ -120,6 +120,7 @@ def partition(
     trial: Trial,
     clock: Callable[[], float],
     rounding: Rounding = NO_ROUNDING,
+    say: Callable[[str], None] = lambda step: None,
 ) -> Path:
     """Cut a network, prove the pieces, write `<out>/<name>/<version>/`.
 
@@ -131,6 +132,7 @@ def partition(
         trial: on what to prove.
         clock: seconds since 1970.
         rounding: other precisions that the bundle shall have, too.
+        say: is told each step when it begins.
 
     Returns:
         The bundle's folder.
@@ -142,16 +144,20 @@ def partition(
         CertificateError: the pieces are not the whole, or a precision is broken; nothing is written.
         BundleError: the disk refuses; nothing is written.
     """
+    say("finding cuts")
     plan = planned(network, wish)
+    say(f"cutting into {len(plan.network.cuts) + 1} segments")
     parts = cut(plan.network)
     manifest = manifest_of(plan.network, parts, identity, plan.blocks)
     contents = parts.contents()
     prove = _prover(plan.network, trial, clock)
     if rounding.names:
+        say(f"rounding to {', '.join(rounding.names)}")
         held = {file: content for file, content in contents.items() if isinstance(content, bytes)}
         made = rounded(bundle.Bundle(out, manifest, {}, held), rounding, trial.seed)
         manifest, contents = made.manifest, {**contents, **made.contents}
         prove = _and_judge(prove, made, clock)
+    say("writing and proving")
     return bundle.write(out, manifest, contents, prove)
 
 

@@ -106,7 +106,7 @@ def partition(
     wish = Wish(cuts, width, head, profiles.load(profile) if profile else None)
     identity = _identity(model, config, name, version, labels)
     network = _network(ctx, model, arg, input_, axis)
-    given = input_of(network, identity.preprocess, pictures)
+    given = input_of(network, identity.preprocess, pictures) if drawing else None
     if show_cuts:
         with _working("finding cuts"):
             plan = build.planned(network, wish)
@@ -128,7 +128,7 @@ def partition(
         written = bundles.load(root)
         _show_bundle(written, as_json=as_json)
         chosen = tuple(tuple(tensor.name for tensor in cut.tensors) for cut in written.manifest.cuts[1:])
-    if drawing is not None:
+    if drawing is not None and given is not None:
         _draw(drawing, network, wish, chosen, name=identity.name, given=given)
         typer.echo(f"drew {drawing.path}", err=as_json)
 

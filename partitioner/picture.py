@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from split_core.codecs import CODECS
 from split_core.errors import ConfigError, DataError
 from split_core.preprocess import AnyPreprocess, Preprocess, read_image
 from split_core.profiles import HwProfile
+from split_core.registry import resolve
 from split_core.tensors import Array
 
 KINDS = (".png", ".svg")
@@ -74,6 +75,37 @@ class Picture:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What `--plot` and `--pictures` ask for, checked before the long work begins.
+
+    Attributes:
+        path: of the file to write.
+        pictures: an image file, a folder of them, or an `.npz` with `images`; None for no JPEG line.
+        draw: draws.
+    """
+
+    path: Path
+    pictures: Path | None
+    draw: Callable[[Picture, Path], None]
+
+
+def drawing_of(path: Path | None, pictures: Path | None) -> Drawing | None:
+    """The drawing that is asked for, if one is.
+
+    Raises:
+        ConfigError: neither .png nor .svg, or pictures and nothing to draw.
+        MissingExtra: matplotlib is not installed.
+    """
+    if path is None and pictures is not None:
+        raise ConfigError(f"--pictures {pictures}: is for the drawing; give --plot FILE too")
+    if path is None:
+        return None
+    if path.suffix.lower() not in KINDS:
+        raise ConfigError(f"--plot {path}: expected a file that ends in {' or '.join(KINDS)}")
+    return Drawing(path, pictures, resolve("partitioner.plot:draw", "--plot", "report"))
+
+
 def picture_of(
     network: Network,
     rows: Sequence[CutRow],
@@ -108,16 +140,6 @@ def picture_of(
         given=given,
         sizes={name: sizes[0] for name, sizes in network.axes.items()},
     )
-
-
-def check_kind(path: Path) -> None:
-    """Refuse a drawing that cannot be made, before the work begins.
-
-    Raises:
-        ConfigError: neither .png nor .svg.
-    """
-    if path.suffix.lower() not in KINDS:
-        raise ConfigError(f"--plot {path}: expected a file that ends in {' or '.join(KINDS)}")
 
 
 def input_of(network: Network, said: AnyPreprocess | None, pictures: Path | None) -> Input:
