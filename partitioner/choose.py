@@ -37,8 +37,9 @@ def follows(network: Network, before: Sequence[str], after: Sequence[str]) -> bo
     needed = {name for index in inside for name in flow.taken[index]} | set(after)
     if not needed.isdisjoint(set(flow.inputs) - set(before)):
         return False
-    twice = sum(network.macs[index] for index in inside & flow.ancestors(before))
-    return twice <= CHEAP * sum(network.macs)
+    done = flow.ancestors(before)
+    again = (inside & done) | ((done & network.trunk) - flow.ancestors(after))  # what is dropped is made again behind
+    return sum(network.macs[index] for index in again) <= CHEAP * sum(network.macs)
 
 
 def choose(rows: Sequence[CutRow], count: int, progress: Sequence[float]) -> list[CutRow]:
@@ -113,9 +114,12 @@ def named(network: Network, rows: Sequence[CutRow], names: Sequence[str]) -> lis
 
 
 def _find(rows: Sequence[CutRow], name: str) -> CutRow:
-    exact = [row for row in rows if name in (row.block, *row.tensors[:1], "+".join(row.tensors))]
+    whole = [row for row in rows if name == "+".join(row.tensors)]
+    block = [row for row in rows if name == row.block]
     inside = [row for row in rows if row.block.startswith((f"{name}.", f"{name} "))]
-    if not exact and not inside:
+    first = [row for row in rows if name == row.tensors[0]]
+    found = whole or block or first or inside
+    if not found:
         known = list(dict.fromkeys(word for row in rows for word in (row.block, row.tensors[0])))
         raise ModelError(f"--cuts: no cut named {name!r}{suggestion(name, known)}; --list-cuts shows all")
-    return (exact or inside)[-1]
+    return found[-1]
