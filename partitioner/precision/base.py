@@ -22,10 +22,12 @@ class Conversion(Protocol):
     Attributes:
         backend: name of the backend that it is made for.
         needs_samples: does it look at what real inputs make of the piece?
+        heads: are exit heads converted, too?
     """
 
     backend: str
     needs_samples: bool
+    heads: bool
 
     def convert(self, model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
         """The piece in this precision, with the same inputs and outputs in float32.

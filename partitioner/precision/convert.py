@@ -56,9 +56,10 @@ def converted(bundle: Bundle, names: Sequence[str], batches: Sequence[Sequence[A
     chain = Chain(bundle, OnnxRuntimeBackend(), threads=1)
     feeds = _feeds(bundle.manifest, [chain.run(batch) for batch in batches])
     results = [_all(bundle, name, conversion, feeds) for name, conversion in conversions.items()]
-    # Through the constructor: it checks, where `model_copy` would not, and its id is a new one.
     made = {name: made for name, (made, _, _) in zip(conversions, results, strict=True)}
-    manifest = Manifest(**{**dict(bundle.manifest), "precisions": {**bundle.manifest.precisions, **made}})
+    # Through the constructor: it checks, and a copy would keep the id that was computed before.
+    fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
+    manifest = Manifest(**{**fields, "precisions": {**bundle.manifest.precisions, **made}})
     contents = {file: content for _, new, _ in results for file, content in new.items()}
     return Converted(manifest, contents, {name: kept for name, (_, _, kept) in zip(conversions, results, strict=True)})
 
@@ -93,9 +94,7 @@ def _all(
     manifest = bundle.manifest
     made = Precision(
         segments=tuple(variant(piece) for piece in manifest.segments),
-        # Heads are converted too: a wrong answer costs more than a wrong offload, but measured on the demo
-        # network 8-bit heads change as many labels as 8-bit segments under float32 heads do.
-        heads=tuple(variant(piece) for piece in manifest.heads),
+        heads=tuple(variant(piece) for piece in manifest.heads) if conversion.heads else manifest.heads,
     )
     if not contents:
         first = next(iter(kept.items()))

@@ -18,6 +18,7 @@ class Fp16:
 
     backend = "tensorrt"
     needs_samples = False
+    heads = True
 
     def convert(self, model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
         """See `Conversion.convert`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnx import ModelProto
 
 from partitioner.precision.base import Feed
-from partitioner.precision.quantise import Scheme, quantised
+from partitioner.precision.quantise import HEADS, Scheme, quantised
 
 # Unsigned activations: signed ones run slower than float32 there.  Weights of 7 bits: without VNNI, sums of
 # products of full bytes saturate at 16 bits.
@@ -19,6 +19,7 @@ class Int8:
 
     backend = "onnxruntime"
     needs_samples = True
+    heads = HEADS
 
     def convert(self, model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
         """See `Conversion.convert`."""

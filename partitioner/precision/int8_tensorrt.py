@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnx import ModelProto
 
 from partitioner.precision.base import Feed
-from partitioner.precision.quantise import Scheme, quantised
+from partitioner.precision.quantise import HEADS, Scheme, quantised
 
 # TensorRT's parser takes symmetric signed types only, and no 32-bit biases; it looks for a pair of
 # QuantizeLinear and DequantizeLinear of its own in front of every input, weights included.
@@ -29,6 +29,7 @@ class Int8TensorRt:
 
     backend = "tensorrt"
     needs_samples = True
+    heads = HEADS
 
     def convert(self, model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
         """See `Conversion.convert`."""

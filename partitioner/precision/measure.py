@@ -21,8 +21,10 @@ from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle, Manifest
 from split_core.tensors import Array
 
-# Below it a precision is broken and not merely coarse: labels that agree, or the cosine of another output.
-FLOOR = 0.5
+# Below these a precision is broken and not merely coarse.
+AGREEMENT_FLOOR = 0.5  # of labels, where the cosine is low as well
+SURE_COSINE = 0.9  # the labels of an untrained network hang on a hair: 40 % agree at a cosine of 0.97
+COSINE_FLOOR = 0.5  # of outputs that name no class, and where there are no samples
 WARM_UPS, ROUNDS, LEAST_ROUNDS, LONGEST_S = 2, 20, 5, 1.0  # of the timing
 
 
@@ -193,8 +195,8 @@ def _median_ms(chains: Mapping[str, Chain], feed: list[Array], clock: Callable[[
 def broken(entry: Mapping[str, Any]) -> str | None:
     """What makes this precision unusable, in words; None when nothing does.
 
-    That is a value that is not a number, labels that agree with those as exported on less than `FLOOR` of real
-    samples, or a cosine below `FLOOR`: of noise the network makes nothing, and its labels there say nothing.
+    That is a value that is not a number; labels that agree with those as exported on less than half of the
+    samples, with logits of a cosine below 0.9; or, where there are no labels or no samples, a cosine below 0.5.
     """
     places = [
         *((f"exit {item['exit']}", item) for item in entry["exits"]),
@@ -204,8 +206,11 @@ def broken(entry: Mapping[str, Any]) -> str | None:
         if item["max_difference"] is None or item["cosine"] is None:
             return f"{place} is not a number"
         agreement = item.get("label_agreement") if entry["real_samples"] else None
-        if agreement is not None and agreement < FLOOR:
-            return f"{place} agrees with the network as exported on {agreement:.0%} of {entry['samples']} samples"
-        if agreement is None and item["cosine"] < FLOOR:
-            return f"{place} has a cosine of {item['cosine']:.2f} to the network as exported"
+        if agreement is not None and agreement < AGREEMENT_FLOOR and item["cosine"] < SURE_COSINE:
+            return (
+                f"labels of {place} agree with those as exported on {agreement:.0%} of {entry['samples']} samples, "
+                f"at least {AGREEMENT_FLOOR:.0%} are expected"
+            )
+        if agreement is None and item["cosine"] < COSINE_FLOOR:
+            return f"{place} has cosine {item['cosine']:.2f} to that as exported, at least {COSINE_FLOOR:g} is expected"
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from partitioner.examples import Examples, invented, read_examples, rows_of
 from partitioner.precision.convert import converted
-from partitioner.precision.measure import FLOOR, broken, measure
+from partitioner.precision.measure import broken, measure
 from partitioner.verify import Trial
 from split_core.bundle import Bundle, Manifest
 from split_core.errors import CertificateError
@@ -102,7 +102,7 @@ def judged(bundle: Bundle, made: Rounded, clock: Callable[[], float]) -> dict[st
     for name, entry in entries.items():
         if (why := broken(entry)) is not None:
             raise CertificateError(
-                f"{bundle.manifest.name}: precision {name!r} is broken, nothing was written: {why}, at least "
-                f"{FLOOR:g} is expected; give samples of the kind that the network knows, or leave it out"
+                f"{bundle.manifest.name}: precision {name!r} is broken, nothing was written: {why}; "
+                f"give samples of the kind that the network knows, or leave it out"
             )
     return {name: {**made.facts, **entry} for name, entry in entries.items()}

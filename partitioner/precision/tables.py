@@ -38,9 +38,15 @@ def _facts(entry: Mapping[str, Any]) -> Iterator[str]:
     took, before = entry["median_ms"], entry["median_ms_exported"]
     yield f"{took:.2f} ms instead of {before:.2f} ms a sample here"
     if entry["kept_as_exported"]:
-        yield f"as exported: {', '.join(entry['kept_as_exported'])}"
+        yield f"as exported: {_kept(entry['kept_as_exported'])}"
     if not entry["engine_run"]:
         yield f"measured with {entry['measured_with']}; no {entry['for_backend']} engine was run"
+
+
+def _kept(files: list[str]) -> str:
+    """All heads in one word, other files by name."""
+    others = [file for file in files if not file.startswith("heads/")]
+    return ", ".join(["heads"] * (len(others) < len(files)) + others)
 
 
 def _gap(item: Mapping[str, Any]) -> tuple[str, str]:
