@@ -71,10 +71,18 @@ def _located(location: str) -> Any:
         raise ConfigError(f"{location!r}: expected module:factory, for example my_package.networks:make")
     thing: Any = _imported(location, module_name)
     for name in attribute.split("."):
-        if not hasattr(thing, name):
-            raise ConfigError(f"{location}: {module_name} has no {name!r}{suggestion(name, vars(thing))}")
-        thing = getattr(thing, name)
+        thing = _attribute(location, thing, name)
     return thing
+
+
+def _attribute(location: str, thing: Any, name: str) -> Any:
+    try:
+        return foreign(lambda: getattr(thing, name))
+    except ForeignError as error:
+        if not isinstance(error.__cause__, AttributeError):  # a module may import on demand
+            raise ModelError(f"{location}: {name} cannot be imported: {error}") from error
+        owner = getattr(thing, "__name__", type(thing).__name__)
+        raise ConfigError(f"{location}: {owner} has no {name!r}{suggestion(name, dir(thing))}") from error
 
 
 def _imported(location: str, module_name: str) -> Any:

@@ -18,7 +18,7 @@ from partitioner.importers.torch_inputs import Inputs
 from partitioner.importers.torch_outputs import Named, outputs_of
 from split_core.errors import ModelError
 
-BATCHES = (2, 3, 1)
+BATCHES = (2, 1, 3)  # exported at the first, and a dynamic axis is stretched with the last
 # torch.export's names for a branch that depends on a value: every fallback would fix it to one side, silently.
 _DATA_DEPENDENT = ("GuardOnDataDependentSymNode", "data-dependent", "dynamic control flow")
 

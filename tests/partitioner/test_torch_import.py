@@ -167,7 +167,7 @@ def test_a_trace_that_fixes_the_batch_is_caught_and_the_batch_becomes_one() -> N
     exported = export("by_name", kind="BatchInPython")
     assert exported.exporter == "torchscript, fixed batch"
     assert dims(exported) == {"x": [1, 4], "logits": [1, 3]}
-    assert "torchscript: its graph does not run at batch 3" in exported.notes[0]
+    assert "torchscript: output 'logits' at batch 1, row 2 has shape (2, 3)" in exported.notes[0]
     assert "the worker cannot batch" in exported.notes[0]
     assert exported.examples["x"].shape == (1, 4)
 
