@@ -6,12 +6,15 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from partitioner.build import Wish, partition
+from partitioner.precision import PRECISIONS
+from partitioner.precision.rounding import Rounding
 from partitioner.sources import read_network
 from partitioner.verify import Trial
-from tests.tiny import IDENTITY, tiny_model
+from tests.tiny import IDENTITY, tiny_model, tiny_samples
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +31,18 @@ def tiny_bundle(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory)
     out = tmp_path_factory.mktemp("bundles")
     network = read_network(str(tiny_model_path))
     return partition(network, out, identity=IDENTITY, wish=Wish(), trial=Trial(), clock=time.time)
+
+
+@pytest.fixture(scope="session")
+def tiny_precisions(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with every precision of the registry."""
+    folder = tmp_path_factory.mktemp("precisions")
+    images, labels = tiny_samples(200, seed=4)
+    np.savez(folder / "samples.npz", images=images, labels=labels)
+    rounding = Rounding(tuple(PRECISIONS), folder / "samples.npz")
+    network = read_network(str(tiny_model_path))
+    wish, trial = Wish(), Trial()
+    return partition(network, folder, identity=IDENTITY, wish=wish, trial=trial, clock=time.time, rounding=rounding)
 
 
 @pytest.fixture
