@@ -80,6 +80,7 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Measure what a bundle costs on this device: time of every segment and exit, bytes of every payload."""
+    log_to_stderr(as_json=as_json)
     console = Console(stderr=as_json)
     bundle = bundles.load(bundle_dir)
     codecs = policy.load(policy_file).codecs if policy_file else CodecSection()
