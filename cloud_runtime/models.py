@@ -10,10 +10,11 @@ import numpy as np
 
 from split_core import bundle
 from split_core.backends.base import Backend, Session
-from split_core.bundle import MANIFEST, Manifest
+from split_core.bundle import MANIFEST
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.errors import BundleError, CodecError, ConfigError, MissingExtra, WireError
+from split_core.manifest import Manifest
 from split_core.tensors import Array, TensorSpec, axis_sizes
 from split_core.tokeniser import Tokeniser
 from split_core.wire import Offload

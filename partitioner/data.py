@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from split_core.bundle import Manifest
 from split_core.errors import ConfigError, DataError
 from split_core.files import sha256_of
+from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess, read_image
 from split_core.registry import suggestion
 from split_core.tensors import Array, TensorSpec

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from partitioner.cut import Part, Parts
 from partitioner.network import Network
 from partitioner.preprocess import Said, settled
-from split_core.bundle import FORMAT, Cut, File, Manifest, Piece, Spec
 from split_core.config import Section, first_error
 from split_core.errors import ConfigError, ModelError
 from split_core.files import sha256_of
+from split_core.manifest import FORMAT, Cut, File, Manifest, Piece, Spec
 from split_core.preprocess import AnyPreprocess, Preprocess
 
 

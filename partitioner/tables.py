@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from partitioner.listing import CutRow
-from split_core.bundle import Manifest, Piece
+from split_core.manifest import Manifest, Piece
 from split_core.tensors import Dim
 
 Columns = Mapping[str, Sequence[str]]  # title -> cells

@@ -21,8 +21,9 @@ from partitioner.cut import whole_with
 from partitioner.network import Network
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OPTIMISATION, OnnxRuntimeBackend
-from split_core.bundle import Bundle, Cut, Manifest
+from split_core.bundle import Bundle
 from split_core.errors import BackendError
+from split_core.manifest import Cut, Manifest
 from split_core.tensors import Array, TensorSpec
 
 FORMAT = 2

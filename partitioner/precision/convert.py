@@ -12,9 +12,10 @@ from partitioner.chain import Chain, Passage
 from partitioner.precision import PRECISIONS
 from partitioner.precision.base import Conversion, Feed, Untouched
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.bundle import Bundle, Manifest, Piece, Precision
+from split_core.bundle import Bundle
 from split_core.errors import BackendError, ConfigError, ModelError
 from split_core.files import sha256_of
+from split_core.manifest import Manifest, Piece, Precision
 from split_core.tensors import Array
 
 

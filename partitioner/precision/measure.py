@@ -18,7 +18,8 @@ from partitioner.chain import Chain, Passage
 from partitioner.examples import Examples
 from partitioner.precision import PRECISIONS
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.bundle import Bundle, Manifest
+from split_core.bundle import Bundle
+from split_core.manifest import Manifest
 from split_core.tensors import Array
 
 # Below these a precision is broken and not merely coarse.

@@ -11,8 +11,9 @@ from partitioner.examples import Examples, invented, read_examples, rows_of
 from partitioner.precision.convert import converted
 from partitioner.precision.measure import broken, measure
 from partitioner.verify import Trial
-from split_core.bundle import Bundle, Manifest
+from split_core.bundle import Bundle
 from split_core.errors import CertificateError
+from split_core.manifest import Manifest
 
 SAMPLES = 500  # read at most
 CALIBRATION = 64  # of them at most, and a quarter: the range of an activation is known after a few dozen

@@ -58,7 +58,7 @@ class OnnxRuntimeBackend:
         options.graph_optimization_level = OPTIMISATION[self._optimisation]
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it would print is raised
         # A spinning pool takes the whole box from whoever shares its cores (camera, radio, worker).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if folder is not None:

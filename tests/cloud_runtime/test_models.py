@@ -13,10 +13,10 @@ from cloud_runtime.models import Model, bundle_folders, known_codecs, load_model
 from split_core import wire
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.bundle import FORMAT, Manifest
 from split_core.codecs import CODECS
 from split_core.codecs.base import Encoded
 from split_core.errors import BundleError, CodecError, ConfigError, WireError
+from split_core.manifest import FORMAT, Manifest
 from split_core.tensors import Array
 from tests.cloud_runtime.desk import hidden, image, offload, tiny
 from tests.tiny import EXITS, PREPROCESS, tiny_samples

@@ -20,10 +20,10 @@ from cloud_runtime.exchange import Exchange
 from cloud_runtime.models import Model, known_codecs, load_model
 from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.bundle import FORMAT, Manifest
 from split_core.codecs import CODECS
 from split_core.errors import BundleError, WireError
 from split_core.files import canonical_json, sha256_of
+from split_core.manifest import FORMAT, Manifest
 from split_core.telemetry.metrics import CloudMetrics
 from split_core.tensors import Array
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from partitioner.data import read_samples, take_from_text
 from split_core import bundle
-from split_core.bundle import Manifest
 from split_core.errors import ConfigError, DataError
+from split_core.manifest import Manifest
 from split_core.tokeniser import Tokeniser
 from tests.tiny import LABELS, PREPROCESS, tiny_samples
 

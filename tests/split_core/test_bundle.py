@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from split_core import bundle
-from split_core.bundle import CERTIFICATE, MANIFEST, Manifest
+from split_core.bundle import CERTIFICATE, MANIFEST
 from split_core.errors import BundleError, CertificateError
 from split_core.files import canonical_json, sha256_of
+from split_core.manifest import Manifest
 
 
 @pytest.fixture
