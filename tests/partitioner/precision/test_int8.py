@@ -44,7 +44,7 @@ def answers(model: ModelProto) -> np.ndarray:
 def test_matrix_products_of_a_transformer_run_in_8_bits_and_its_residual_stream_does_not(name: str) -> None:
     made = quantised(name, attention())
     assert in_8_bits(made, "MatMul") == 6
-    assert in_8_bits(made, "Add") == in_8_bits(made, "LayerNormalization") == in_8_bits(made, "Softmax") == 0
+    assert in_8_bits(made, "Add") == in_8_bits(made, "LayerNormalization") == 0
     assert np.corrcoef(answers(made).ravel(), answers(attention()).ravel())[0, 1] > 0.99
 
 
@@ -92,6 +92,6 @@ def test_an_opset_without_channels_is_left_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_what_the_quantiser_refuses_is_left_as_it_is_and_said_in_one_line(name: str) -> None:
     model = normalised()
-    with pytest.raises(Untouched, match="onnxruntime does not quantise it: .+") as caught:
+    with pytest.raises(Untouched, match=r"^onnxruntime does not quantise it: ") as caught:
         PRECISIONS.load(name)().convert(model, [{"other": np.zeros((1, 3, 8, 8), np.float32)}])
     assert "\n" not in str(caught.value)
