@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__", "all", "harness", "models"}
+NOT_BENCHMARKS = {"__init__", "all", "families", "harness", "models", "modules"}
 
 
 def names() -> list[str]:

@@ -31,6 +31,7 @@ from partitioner.precision.rounding import Rounding
 from partitioner.precision.tables import precision_table
 from partitioner.sources import name_of, read_network
 from partitioner.tables import certificate_table, cuts_table, pieces_table
+from partitioner.timing import OWN_TIME
 from partitioner.verify import TOLERANCE, Trial, summary
 from split_core import bundle as bundles
 from split_core import profiles
@@ -256,6 +257,6 @@ def _draw(
         rows = list_cuts(network, wish.width)
         say("measuring on the way")
         picture = picture_of(
-            network, rows, chosen, name=name, given=given, profile=wish.profile, clock=time.perf_counter
+            network, rows, chosen, name=name, given=given, profile=wish.profile, clock=OWN_TIME
         )
         drawing.draw(picture, drawing.path)

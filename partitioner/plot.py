@@ -22,7 +22,7 @@ from split_core.files import write_atomically
 INCHES = (10.8, 6.6)
 DPI = 110
 TICKS = 46  # block names that fit side by side
-NAME = 26  # characters of one
+NAME = 31  # characters of one
 SHADES = 96  # of a PNG: a third of the bytes, and no eye sees it
 COLOURS = {"raw": LIGHT["cloud-only"], "u8": LIGHT["splitee"], "time": LIGHT["edge-only"], "chosen": LIGHT["ours"]}
 
@@ -155,8 +155,8 @@ def named_places(names: Sequence[str], chosen: Sequence[int]) -> list[int]:
 
 
 def shortened(name: str) -> str:
-    """At most `NAME` characters; what blocks have in common at their start was taken off before."""
-    return name if len(name) <= NAME else name[: NAME - 1].rstrip(".") + "…"
+    """At most `NAME` characters: a long path loses its middle."""
+    return name if len(name) <= NAME else f"{name[: NAME // 2].rstrip('.')}…{name[-(NAME // 2) + 1 :].lstrip('.')}"
 
 
 def written(count: float) -> str:

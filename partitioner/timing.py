@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +21,8 @@ from split_core.profiles import HwProfile
 from split_core.tensors import Array, TensorSpec
 
 Clock = Callable[[], float]
+# What else runs on a machine must not count; elsewhere the clock of a thread is too coarse.
+OWN_TIME: Clock = time.thread_time if os.name == "posix" else time.perf_counter
 MOST = 40  # prefixes that are run; cuts between two of them are interpolated
 FEW, LARGE = 12, 1 << 28  # so many where the network has more bytes than that: loading is what takes long
 PASSES = 4  # over all prefixes, of which the quickest counts: what else runs on a machine only adds
@@ -111,7 +115,7 @@ def between(
 
 def _pass(network: Network, ends: Sequence[tuple[str, ...]], clock: Clock) -> list[float]:
     """Milliseconds until each of `ends`."""
-    feeds = [_sample(network.spec(name), network.shapes.axes) for name in network.flow.inputs]
+    feeds = [sample(network.spec(name), network.shapes.axes) for name in network.flow.inputs]
     times = []
     for tensors in ends:
         session = OnnxRuntimeBackend().load(prefix(network, tensors), threads=1, folder=network.folder)
@@ -131,7 +135,7 @@ def median_ms(call: Callable[[], object], clock: Clock) -> float:
     return float(np.median(times)) * 1e3
 
 
-def _sample(spec: TensorSpec, axes: Mapping[str, tuple[int, int]]) -> Array:
+def sample(spec: TensorSpec, axes: Mapping[str, tuple[int, int]]) -> Array:
     """One sample at the first size of every axis: noise for floats, else ones, valid indices of anything."""
     shape = spec.sized({name: sizes[0] for name, sizes in axes.items()})
     if np.dtype(spec.dtype).kind == "f":
