@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 
 from split_core import cli, profiles
 from tests.tiny import tiny_samples
@@ -21,7 +22,8 @@ def run(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         code = cli.main(["profile", str(tiny_bundle), *files, *words])
         return code, capsys.readouterr().err
 
-    return call
+    yield call
+    structlog.reset_defaults()  # the command logs to the standard error of this test
 
 
 def test_options_reach_the_backend(run, tmp_path: Path):
