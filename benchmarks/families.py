@@ -163,6 +163,14 @@ def llama(size: str = "full") -> nn.Module:
     return _text("LlamaForCausalLM", "tiny", tiny if size == "tiny" else full)
 
 
+def mixtral(size: str = "full") -> nn.Module:
+    """A decoder with a mixture of experts; the full size has four of them in four layers."""
+    full = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2}
+    full |= {"intermediate_size": 512, "max_position_embeddings": 1024, "num_local_experts": 4}
+    tiny = {**BERT, "num_key_value_heads": 1, "num_local_experts": 2}
+    return _text("MixtralForCausalLM", "tiny", tiny if size == "tiny" else full)
+
+
 def t5_encoder(size: str = "full") -> nn.Module:
     tiny = {"vocab_size": 100, "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 3, "num_heads": 2}
     config = transformers.T5Config(**(tiny if size == "tiny" else {}))
@@ -219,5 +227,6 @@ FAMILIES = {
     "branchynet": Family("branchynet", outputs=_EXITS),
     "gpt2": Family("gpt2", tokens=True, outputs=("output",)),
     "llama": Family("llama", tokens=True, outputs=("output",)),
+    "mixtral": Family("mixtral", tokens=True, outputs=("output",)),
     "t5_encoder": Family("t5_encoder", tokens=True, outputs=("output",)),
 }

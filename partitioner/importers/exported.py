@@ -112,7 +112,8 @@ def _graphs(model: ModelProto) -> Iterator[GraphProto]:
 
 def _clean_node(node: NodeProto, wrapper: str) -> None:
     node.ClearField("doc_string")
-    node.input[:] = [name.removeprefix(f"{wrapper}.") for name in node.input]  # its weights: `network.stem.weight`
+    for names in (node.input, node.output):  # weights, `network.stem.weight`, and what is made of shared ones
+        names[:] = [name.removeprefix(f"{wrapper}.") for name in names]
     node.name = node.name.replace(f"/{wrapper}/", "/", 1)  # TorchScript's names are paths
     scopes = [_unwrapped(entry.value, wrapper) for entry in node.metadata_props if entry.key == NAME_SCOPES]
     del node.metadata_props[:]

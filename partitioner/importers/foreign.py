@@ -20,6 +20,8 @@ LONGEST_LINE = 160
 # Frames here are not the place in the user's code that a person wants to read about.
 _LIBRARIES = ("torch", "onnxscript", "onnx_ir", "onnx", "numpy", "sympy")
 _OURS = Path(__file__).parent.parent
+# torch.export names the axis that it cannot leave open far behind its first line.
+_FIXED_AXIS = re.compile(r"inferred a static shape of (\d+) for dimension (\S+)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -58,6 +60,8 @@ def foreign(call: Callable[[], T]) -> T:
 
 def one_line(error: BaseException) -> str:
     """The class and the first sentence of what an exception says."""
+    if fixed := _FIXED_AXIS.search(str(error)):
+        return f"{type(error).__name__}: it fixes {fixed[2].rstrip('.')} at {fixed[1]}"
     lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines()]
     said = next((line for line in lines if re.search(r"\w", line)), "")
     if said.endswith(":") and len(lines) > 1:

@@ -62,6 +62,10 @@ def _ready(location: str, network: nn.Module) -> nn.Module:
     for switch in ("use_cache", "output_attentions", "output_hidden_states"):
         if getattr(config, switch, False):
             setattr(config, switch, False)
+    choose_experts = getattr(network, "set_experts_implementation", None)
+    if choose_experts is not None:
+        with contextlib.suppress(ForeignError):  # a network without experts refuses; the default has no ONNX operator
+            foreign(lambda: choose_experts("batched_mm"))
     return network
 
 

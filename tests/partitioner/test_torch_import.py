@@ -163,6 +163,14 @@ def test_what_dynamo_cannot_export_is_traced_and_told() -> None:
     assert b".py" not in exported.model.SerializeToString()
 
 
+def test_weights_that_a_trace_shares_keep_their_names() -> None:
+    exported = export("by_name", kind="Twins")
+    assert exported.exporter == "torchscript"
+    names = {name for node in exported.model.graph.node for name in (*node.input, *node.output)}
+    assert any(name.startswith("second.") for name in names)
+    assert not any(name.startswith("network.") for name in names)
+
+
 def test_a_trace_that_fixes_the_batch_is_caught_and_the_batch_becomes_one() -> None:
     exported = export("by_name", kind="BatchInPython")
     assert exported.exporter == "torchscript, fixed batch"
@@ -190,6 +198,7 @@ def test_a_module_that_takes_one_row_gets_a_fixed_batch() -> None:
         ("Branching", r"depends on values \(torch_modules.py:\d+ in forward\)"),
         ("Unsupported", "bessel_j0"),
         ("Noisy", "another output each time"),
+        ("Vanishing", "outputs vanish"),
         ("NotNumbers", r"not numbers \(NaN\) at batch 2"),
     ],
 )

@@ -27,6 +27,22 @@ class OnlyTraceable(Plain):
         return super().forward(x) * scale
 
 
+class Twins(OnlyTraceable):
+    """Equal weights, which a trace stores once and copies by an Identity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.LayerNorm(4), nn.LayerNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.second(self.first(x)))
+
+
+class Vanishing(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 1e-25 * 1e-15
+
+
 class BatchInPython(OnlyTraceable):
     """And makes a number of Python out of the batch: a trace fixes it, silently."""
 
