@@ -159,9 +159,8 @@ def input_of(network: Network, said: AnyPreprocess | None, pictures: Path | None
     preprocess = said if said is not None else _plain(network)
     if not isinstance(preprocess, Preprocess):
         if pictures is not None:
-            raise ConfigError(
-                f"--pictures {pictures}: the network takes no images, {specs[0].name} is {specs[0].dtype}"
-            )
+            taken = ", ".join(f"{spec.name} {spec.dtype} {spec.row_shape}" for spec in specs)
+            raise ConfigError(f"--pictures {pictures}: the network takes no images but {taken}")
         return Input(row_bytes)
     pixels = int(np.prod(preprocess.image_shape))
     return Input(row_bytes, pixels, None if pictures is None else jpeg_bytes(pictures, preprocess))
