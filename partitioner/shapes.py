@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
 from split_core.backends.base import Session
+from partitioner.bounds import MOST_BYTES, REFUSED, SESSION, check_input, limit_memory
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.errors import BackendError, ModelError
 from split_core.tensors import Array, Dim
@@ -59,7 +61,9 @@ def observe(
         ModelError: the network does not run at these sizes.
         BackendError: onnxruntime cannot load it.
     """
-    session = OnnxRuntimeBackend("off").load(_asking_for_shapes(model, tensors), threads=1, folder=folder)
+    limit_memory()
+    backend = OnnxRuntimeBackend("off", entries=SESSION)
+    session = backend.load(_asking_for_shapes(model, tensors), threads=1, folder=folder)
     settings = _settings(model, axes)
     seen = [_run(session, model, sizes) for sizes in settings]
     names = {tuple(sizes[name] for sizes in settings): name for name in (BATCH, *axes)} if len(settings) > 1 else {}
@@ -85,6 +89,8 @@ def _run(session: Session, model: ModelProto, sizes: dict[str, int]) -> list[tup
         shapes = session.run([_plain(item, sizes) for item in model.graph.input])
     except BackendError as error:
         said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        if REFUSED in str(error):
+            raise ModelError(f"the network asks for more than {MOST_BYTES >> 30} GB at {said}; nobody can run that") from error
         raise ModelError(
             f"the network does not run at {said} ({error}); give sizes that it takes with --axis"
         ) from error
@@ -93,7 +99,10 @@ def _run(session: Session, model: ModelProto, sizes: dict[str, int]) -> list[tup
 
 def _dim(change: tuple[int, ...], names: dict[tuple[int, ...], str]) -> Dim:
     """An integer when all runs agree, else the name of what changed like this; new names are added."""
-    return change[0] if len(set(change)) == 1 else names.setdefault(change, f"dim_{len(names)}")
+    if len(set(change)) == 1:
+        return change[0]
+    free = next(name for name in (f"dim_{n}" for n in count(len(names))) if name not in names.values())
+    return names.setdefault(change, free)
 
 
 def _sizes(names: dict[tuple[int, ...], str], settings: list[dict[str, int]]) -> dict[str, tuple[int, int]]:
@@ -130,4 +139,5 @@ def _plain(item: ValueInfoProto, sizes: Mapping[str, int]) -> Array:
     """An input of this size: ones for floats, which no division minds, else zeros, valid indices of anything."""
     shape = [sizes[dim] if isinstance(dim, str) else dim for dim in declared(item)]
     dtype = helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type)
+    check_input(item.name, shape, dtype.itemsize)
     return np.ones(shape, dtype) if dtype.kind == "f" else np.zeros(shape, dtype)

@@ -68,11 +68,18 @@ def _named(item: ValueInfoProto, said: Mapping[str, tuple[int, int]]) -> dict[st
     for axis, name in enumerate(names):
         if isinstance(name, int):
             continue
-        shape.dim[axis].dim_param = BATCH if axis == 0 else re.sub(r"\W", "_", name)
-        if axis > 0 and shape.dim[axis].dim_param != BATCH:
+        same = axis == 0 or name == names[0]
+        shape.dim[axis].dim_param = BATCH if same else _identifier(name)
+        if not same:
             chosen = said.get(shape.dim[axis].dim_param)
             axes[shape.dim[axis].dim_param] = chosen or (IMAGE_SIZES if len(names) == 4 else SIZES)
     return axes
+
+
+def _identifier(name: str) -> str:
+    """The name with underscores for what is no letter or digit, and another than the batch's."""
+    words = re.sub(r"\W", "_", name)
+    return words if words.isidentifier() and words != BATCH else f"axis_{words}"
 
 
 def with_batch_of_one(model: ModelProto) -> ModelProto:

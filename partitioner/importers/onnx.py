@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import ModelProto
 from onnx.inliner import inline_local_functions
 
+from partitioner.bounds import check_sparse
 from partitioner.importers.axes import with_batch_of_one, with_named_axes
 from partitioner.importers.request import Request
 from partitioner.network import Network
@@ -48,8 +49,10 @@ def read(location: str, request: Request) -> Network:
         network = network_of(
             model, {"file": path.name, "sha256": digest}, request.axes, folder=None if inside else path.parent
         )
-    except (OSError, onnx.checker.ValidationError, ModelError, BackendError) as error:
+    except (ModelError, BackendError) as error:
         raise ModelError(f"{path}: {error}") from error
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{path}: its external weights cannot be read ({_one_line(error)})") from error
     return network
 
 
@@ -70,9 +73,27 @@ def network_of(
     if model.functions:
         model = inline_local_functions(model)
     model.ir_version = min(model.ir_version, NEWEST_IR)
+    check_sparse(model)
     named = with_named_axes(model, axes)
     network = Network(model, source, outputs=tuple(outputs), axes=named, notes=notes, folder=folder)
-    return with_roles(_that_runs(network), outputs)
+    _check_ends(network)
+    runs = _that_runs(network)
+    for name in runs.flow.inputs:
+        runs.spec(name)
+    return with_roles(runs, outputs)
+
+
+def _check_ends(network: Network) -> None:
+    """Refuse a network whose inputs or outputs are none."""
+    if not network.flow.inputs or not network.outputs:
+        raise ModelError("it has no inputs or no outputs; export it with both")
+    for name in network.outputs:
+        if name in network.flow.inputs or network.outputs.count(name) > 1:
+            raise ModelError(f"output {name!r} is an input, or there twice; export the network without it")
+        if name not in network.flow.variable:
+            raise ModelError(f"output {name!r} does not depend on the values of any input; export without it")
+        if name not in network.types:
+            raise ModelError(f"output {name!r} is no tensor; networks make tensors")
 
 
 def _that_runs(network: Network) -> Network:
@@ -111,11 +132,11 @@ def _check(path: Path, model: ModelProto, *, inside: bool) -> None:
     try:
         onnx.checker.check_model(model if inside else str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"{path}: not a valid ONNX model: {_one_line(error)}") from error
+        raise ModelError(f"not a valid ONNX model: {_one_line(error)}") from error
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
+        raise ModelError("not an ONNX file, or a damaged one; export or copy it again") from error
     except (ValueError, EncodeError) as error:  # protobuf cannot serialise more than 2 GB for the checker
-        raise ModelError(f"{path}: too large to check ({_one_line(error)})") from error
+        raise ModelError(f"too large to check ({_one_line(error)})") from error
 
 
 def _one_line(error: BaseException) -> str:

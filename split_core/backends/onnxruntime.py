@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,19 @@ class OnnxRuntimeBackend:
     Args:
         optimisation: "off", "basic", "extended" or "all".
         providers: execution providers, best first.
+        entries: configuration entries of every session, by key.
     """
 
     name = "onnxruntime"
     version: str = onnxruntime.__version__
     shares_sessions = True
 
-    def __init__(self, optimisation: str = "all", providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
+    def __init__(
+        self,
+        optimisation: str = "all",
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        entries: Mapping[str, str] | None = None,
+    ) -> None:
         if optimisation not in OPTIMISATION:
             raise ConfigError(f"optimisation: expected one of {', '.join(OPTIMISATION)}, got {optimisation!r}")
         absent = sorted(set(providers) - set(onnxruntime.get_available_providers()))
@@ -51,6 +57,8 @@ class OnnxRuntimeBackend:
             )
         self._optimisation = optimisation
         self._providers = list(providers)
+        # A spinning pool takes the whole box from whoever shares its cores (camera, radio, worker).
+        self._entries = {"session.intra_op.allow_spinning": "0", **(entries or {})}
 
     def load(self, model: bytes, *, threads: int, folder: Path | None = None) -> Session:
         """See `Backend.load`."""
@@ -59,8 +67,8 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would print is raised
-        # A spinning pool takes the whole box from whoever shares its cores (camera, radio, worker).
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in self._entries.items():
+            options.add_session_config_entry(key, value)
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         try:
