@@ -14,7 +14,7 @@ from partitioner.verify import noise
 from split_core.errors import DataError
 from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess, read_image
-from split_core.tensors import Array, TensorSpec
+from split_core.tensors import Array, TensorSpec, axis_sizes
 
 BATCH = 8  # rows that run together; more only takes memory
 
@@ -69,8 +69,6 @@ def read_examples(path: Path, manifest: Manifest, count: int) -> Examples:
         items, labels = _from_folder(path, manifest, count)
     else:
         items, labels = _from_npz(path, manifest, count)
-    if not len(items[0]):
-        raise DataError(f"{path}: holds no samples")
     return Examples(items, labels, manifest.image, rows_of(manifest))
 
 
@@ -98,13 +96,18 @@ def _from_npz(path: Path, manifest: Manifest, count: int) -> tuple[tuple[Array, 
     lengths = {key: len(array) if array.ndim else 0 for key, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         raise DataError(f"{path}: expected as many of each, got {lengths}")
+    if 0 in lengths.values():
+        raise DataError(f"{path}: holds no samples")
     items = [arrays[key][:count] for key in keys]
     labels = None
     if manifest.labels is not None and "labels" in arrays:
         labels = checked_labels(path, arrays["labels"][:count], len(manifest.labels))
     if manifest.image is not None:
         return (canonical_images(path, items[0], manifest.image),), labels
-    return tuple(_fitting(path, spec, item) for spec, item in zip(specs, items, strict=True)), labels
+    fitting = tuple(_fitting(path, spec, item) for spec, item in zip(specs, items, strict=True))
+    if isinstance(sizes := axis_sizes(specs, [item.shape for item in fitting]), str):
+        raise DataError(f"{path}: {sizes}")
+    return fitting, labels
 
 
 def _fitting(path: Path, spec: TensorSpec, item: Array) -> Array:
