@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from functools import cache
 
@@ -11,7 +12,8 @@ from onnx import ModelProto
 
 from split_core.errors import ModelError
 
-MOST_BYTES = 4 << 30  # of all activations at once, at a batch of three; real networks need a tenth of it
+# Of all activations at once, at a batch of three; a network that needs more than that here cannot be proved here.
+MOST_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 SESSION = {"session.use_env_allocators": "1", "session.use_device_allocator_for_initializers": "1"}
 REFUSED = "BFCArena"  # it is in what the arena says at its limit
 
@@ -24,6 +26,11 @@ def limit_memory() -> None:
     as_requested = 1
     settings = {"max_mem": MOST_BYTES, "arena_extend_strategy": as_requested}
     onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(settings))
+
+
+def said_gb() -> str:
+    """The limit in words."""
+    return f"{MOST_BYTES / 1e9:.1f} GB, half of the memory,"
 
 
 def check_input(name: str, shape: Sequence[int], item_bytes: int) -> None:
@@ -48,5 +55,5 @@ def check_sparse(model: ModelProto) -> None:
 
 def _check(what: str, shape: Sequence[int], item_bytes: int) -> None:
     if math.prod(shape) * item_bytes > MOST_BYTES:
-        said = "x".join(map(str, shape))
-        raise ModelError(f"{what} of {said} needs {math.prod(shape) * item_bytes:.1e} bytes; {MOST_BYTES >> 30} GB is most")
+        said, needed_gb = "x".join(map(str, shape)), math.prod(shape) * item_bytes / 1e9
+        raise ModelError(f"{what} of {said} needs {needed_gb:.1f} GB; at most {said_gb()} may be used")

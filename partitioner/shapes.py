@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
+from partitioner.bounds import REFUSED, SESSION, check_input, limit_memory, said_gb
 from split_core.backends.base import Session
-from partitioner.bounds import MOST_BYTES, REFUSED, SESSION, check_input, limit_memory
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.errors import BackendError, ModelError
 from split_core.tensors import Array, Dim
@@ -90,7 +90,7 @@ def _run(session: Session, model: ModelProto, sizes: dict[str, int]) -> list[tup
     except BackendError as error:
         said = ", ".join(f"{name} {size}" for name, size in sizes.items())
         if REFUSED in str(error):
-            raise ModelError(f"the network asks for more than {MOST_BYTES >> 30} GB at {said}; nobody can run that") from error
+            raise ModelError(f"the network asks for more than the {said_gb()} that may be used here, at {said}") from error
         raise ModelError(
             f"the network does not run at {said} ({error}); give sizes that it takes with --axis"
         ) from error

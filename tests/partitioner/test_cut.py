@@ -59,7 +59,9 @@ def test_segments_chain_and_hardly_any_work_is_done_twice(network: Network) -> N
         for part in parts.segments
         for index in {index_of[name] for node in parsed(part).graph.node for name in node.output if name in index_of}
     ]
-    assert sum(work) <= sum(network.macs[index] for index in network.trunk) + CHEAP * len(parts.cuts) * sum(network.macs)
+    assert sum(work) <= sum(network.macs[index] for index in network.trunk) + CHEAP * len(parts.cuts) * sum(
+        network.macs
+    )
 
 
 def test_a_weight_that_two_segments_share_is_in_both() -> None:

@@ -56,9 +56,7 @@ def residual_adds(network: Network) -> list[str]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_cut_at_five_places_proved_and_loads(family: str, tmp_path: Path) -> None:
     network = imported(family)
-    root = partition(
-        network, tmp_path, identity=Identity(name=family), wish=Wish("5"), trial=Trial(), clock=time.time
-    )
+    root = partition(network, tmp_path, identity=Identity(name=family), wish=Wish("5"), trial=Trial(), clock=time.time)
     loaded = bundle.load(root)
     assert loaded.manifest.exits == 6
     assert all(entry["bit_equal_off"] for entry in loaded.certificate["cuts"])
