@@ -30,7 +30,7 @@ def limit_memory() -> None:
 
 def said_gb() -> str:
     """The limit in words."""
-    return f"{MOST_BYTES / 1e9:.1f} GB, half of the memory,"
+    return f"{MOST_BYTES / 1e9:.1f} GB, half of what this machine has,"
 
 
 def check_input(name: str, shape: Sequence[int], item_bytes: int) -> None:

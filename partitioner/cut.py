@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -177,10 +177,29 @@ def prefix(network: Network, tensors: Sequence[str]) -> bytes:
     return bytes(_model(network, "prefix.onnx", network.flow.inputs, outputs, inside).SerializeToString())
 
 
-def whole_with(network: Network, outputs: Sequence[str]) -> bytes:
-    """The uncut network with other outputs: what the pieces are compared with."""
+def whole_with(network: Network, outputs: Sequence[str], rounded: Collection[str] = ()) -> bytes:
+    """The uncut network with other outputs: what the pieces are compared with.
+
+    `rounded` are float16 tensors that shall really be float16, as the network says and as they are where
+    they cross a cut: onnxruntime on a CPU keeps them in float32 from one node to the next.
+    """
     model = ModelProto()
     model.CopyFrom(network.model)
+    if rounded:
+        _round(model.graph, rounded)
     del model.graph.output[:]
     model.graph.output.extend(border(network, name) for name in outputs)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _round(graph: GraphProto, tensors: Collection[str]) -> None:
+    """Put two Identities behind each of `tensors`: onnxruntime turns one float16 node alone into float32."""
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        node.input[:] = [f"{name}/rounded" if name in tensors else name for name in node.input]
+        graph.node.append(node)
+        for name in node.output:
+            if name in tensors:
+                graph.node.append(helper.make_node("Identity", [name], [f"{name}/stored"]))
+                graph.node.append(helper.make_node("Identity", [f"{name}/stored"], [f"{name}/rounded"]))

@@ -90,7 +90,7 @@ def _run(session: Session, model: ModelProto, sizes: dict[str, int]) -> list[tup
     except BackendError as error:
         said = ", ".join(f"{name} {size}" for name, size in sizes.items())
         if REFUSED in str(error):
-            raise ModelError(f"the network asks for more than the {said_gb()} that may be used here, at {said}") from error
+            raise ModelError(f"the network asks for more than {said_gb()} at {said}; use a larger machine") from error
         raise ModelError(
             f"the network does not run at {said} ({error}); give sizes that it takes with --axis"
         ) from error

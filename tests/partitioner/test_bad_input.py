@@ -253,6 +253,14 @@ def test_a_file_that_ends_early_is_refused(tmp_path_factory: pytest.TempPathFact
         read_network(str(path))
 
 
+def outcome(path: Path) -> str:
+    """What importing it says."""
+    try:
+        return f"a network with {len(read_network(str(path)).finals)} outputs"
+    except KNOWN as error:
+        return str(error)
+
+
 damage = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6)
 
 
@@ -266,13 +274,9 @@ def test_a_damaged_file_gives_a_network_or_one_line(
         data[int(share * len(data))] = byte
     path = tmp_path_factory.getbasetemp() / "damaged.onnx"
     path.write_bytes(bytes(data))
-    try:
-        network = read_network(str(path))
-    except KNOWN as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
-    else:
-        assert network.finals
+    said = outcome(path)
+    assert said.startswith((f"{path}: ", "a network"))
+    assert "\n" not in said
 
 
 def test_a_disk_that_is_full_in_the_middle_is_one_line_and_leaves_nothing(tiny: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_cuts_in_parallel_branches_do_not_follow_and_are_refused_by_name(branche
     one, other = both[frozenset({"left_2", "stem"})], both[frozenset({"right", "stem"})]
     assert len(successive(branches, rows)) < len(rows)
     first, second = sorted((one, other), key=rows.index)
-    with pytest.raises(ModelError, match="does not follow from .*parallel branches"):
+    with pytest.raises(ModelError, match=r"does not follow from .*parallel branches"):
         named(branches, rows, ["+".join(first.tensors), "+".join(second.tensors)])
 
 

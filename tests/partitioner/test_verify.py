@@ -8,11 +8,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from partitioner.build import certify
+from partitioner.build import Wish, certify, planned
 from partitioner.cut import Part, Parts, cut
+from partitioner.importers.onnx import network_of
 from partitioner.network import Network
 from partitioner.sources import read_network
-from partitioner.verify import LEVELS, Comparison, Trial, summary
+from partitioner.verify import COARSE_TOLERANCE, LEVELS, Comparison, Trial, summary
 from split_core import bundle
 from split_core.errors import BundleError, CertificateError, ModelError
 from tests.partitioner.proof import TINY, bundled, proved
@@ -196,3 +197,43 @@ def test_a_damaged_piece_is_not_certified(tiny_copy: Path, tiny_model_path: Path
     piece.write_bytes(piece.read_bytes()[:-1] + b"\x00")
     with pytest.raises(BundleError, match="copy the bundle again"):
         certify(tiny_copy, read_network(str(tiny_model_path)), Trial(), lambda: 0.0)
+
+
+HALF = """
+<ir_version: 8, opset_import: ["": 18]>
+half (float16[batch, 6] x) => (float16[batch, 3] y) <float16[6, 3] w = {1,2,3,1,2,3,1,2,3,1,2,3,1,2,3,1,2,3}> {
+    a = Relu(x)
+    b = Sigmoid(a)
+    c = Sin(b)
+    d = Exp(c)
+    e = Mul(d, b)
+    y = MatMul(e, w)
+}
+"""
+
+ROUNDED = """
+<ir_version: 8, opset_import: ["": 18]>
+rounded (float[batch, 3] x) => (float[batch, 3] y)
+<float s = {0.02}, uint8 z = {128}, int8[3, 3] w = {1,2,3,4,5,6,7,8,9}, int8 wz = {0}, float ws = {0.05}> {
+    q = QuantizeLinear(x, s, z)
+    d = DequantizeLinear(q, s, z)
+    v = DequantizeLinear(w, ws, wz)
+    a = MatMul(d, v)
+    q2 = QuantizeLinear(a, s, z)
+    d2 = DequantizeLinear(q2, s, z)
+    b = Relu(d2)
+    q3 = QuantizeLinear(b, s, z)
+    d3 = DequantizeLinear(q3, s, z)
+    y = Tanh(d3)
+}
+"""
+
+
+@pytest.mark.parametrize("text", [HALF, ROUNDED], ids=["float16", "quantised"])
+def test_a_network_that_rounds_inside_is_exact_where_it_is_cut_and_held_to_steps_as_deployed(text: str) -> None:
+    network = planned(network_of(onnx.parser.parse_model(text), {}, {}), Wish("all")).network
+    made = proved(network)
+    assert len(made["cuts"]) >= 4
+    assert all(entry["bit_equal_off"] for entry in (*made["cuts"], *made["exits"]))
+    assert made["tolerance"] == COARSE_TOLERANCE
+    assert made["passed"]
