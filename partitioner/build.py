@@ -17,7 +17,7 @@ from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
 from partitioner.precision.rounding import NO_ROUNDING, Rounded, Rounding, judged, rounded, rounded_before
-from partitioner.verify import Trial, summary, verify
+from partitioner.verify import Trial, failure, verify
 from split_core import bundle
 from split_core.errors import CertificateError, ConfigError, ModelError
 from split_core.profiles import HwProfile
@@ -199,9 +199,9 @@ def _prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundl
     def prove(written: bundle.Bundle) -> dict[str, Any]:
         certificate = verify(network, written, trial, clock)
         if not certificate["passed"]:
-            found = "; ".join(summary(certificate))
             raise CertificateError(
-                f"{written.manifest.name}: the pieces are not the whole network, nothing was written; {found}"
+                f"{written.manifest.name}: the pieces are not the whole network, nothing was written; "
+                f"{failure(certificate)}"
             )
         return certificate
 

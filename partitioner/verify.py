@@ -298,6 +298,19 @@ def _versions() -> dict[str, str]:
     }
 
 
+def failure(certificate: dict[str, Any]) -> str:
+    """Why a certificate did not pass, in one line."""
+    entries = [(f"cut {entry['cut']} ({' + '.join(entry['tensors'])})", entry) for entry in certificate["cuts"]]
+    entries += [(f"exit {entry['exit']}", entry) for entry in certificate["exits"]]
+    entries += [(f"output {entry['tensor']}", entry) for entry in certificate["outputs"]]
+    unequal = [name for name, entry in entries if not entry["bit_equal_off"]]
+    if unequal:
+        return f"{', '.join(unequal)}: NOT bit-equal with optimisation off"
+    gaps = [(entry["deployed_max_difference"], name) for name, entry in entries]
+    gap, name = max((float("inf") if gap is None else gap, name) for gap, name in gaps)
+    return f"{name}: off by {gap:.1e} as deployed, tolerance {certificate['tolerance']:g}; see --tolerance"
+
+
 def summary(certificate: dict[str, Any]) -> list[str]:
     """The certificate in words, one line per exit or output and a verdict."""
     verdict = "passed" if certificate["passed"] else "NOT passed"

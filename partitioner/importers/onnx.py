@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto
 from onnx.inliner import inline_local_functions
 
 from partitioner.bounds import check_sparse
@@ -124,7 +124,23 @@ def _parsed(path: Path, data: bytes) -> ModelProto:
         raise ModelError(f"{path}: not an ONNX file, or a damaged one; export or copy it again") from error
     if not model.graph.node:
         raise ModelError(f"{path}: not an ONNX file, or a damaged one: it has no nodes; export or copy it again")
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        raise ModelError(f"{path}: a damaged ONNX file: a name in it is no text; export or copy it again")
     return model
+
+
+def _names(graph: GraphProto) -> Iterator[str]:
+    """All names in a graph.  Protobuf gives those that are not UTF-8 as bytes."""
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _names(inner)
+    for item in (*graph.input, *graph.output):
+        yield item.name
+        yield from (dim.dim_param for dim in item.type.tensor_type.shape.dim)
+    yield from (item.name for item in graph.initializer)
 
 
 def _check(path: Path, model: ModelProto, *, inside: bool) -> None:

@@ -13,7 +13,7 @@ from partitioner.cut import Part, Parts, cut
 from partitioner.importers.onnx import network_of
 from partitioner.network import Network
 from partitioner.sources import read_network
-from partitioner.verify import COARSE_TOLERANCE, LEVELS, Comparison, Trial, summary
+from partitioner.verify import COARSE_TOLERANCE, LEVELS, Comparison, Trial, failure, summary
 from split_core import bundle
 from split_core.errors import BundleError, CertificateError, ModelError
 from tests.partitioner.proof import TINY, bundled, proved
@@ -91,6 +91,13 @@ def test_a_tolerance_below_what_is_deployed_fails(tiny: tuple[Network, Parts]) -
     made = proved(network, parts, Trial(seed=3, tolerance=0.0))
     differs = any(entry["deployed_max_difference"] > 0 for entry in made["exits"])
     assert made["passed"] is not differs
+
+
+def test_a_tolerance_that_is_not_kept_names_the_worst_and_the_option() -> None:
+    network = planned(network_of(onnx.parser.parse_model(ROUNDED), {}, {}), Wish("2")).network
+    made = {**proved(network), "tolerance": 1e-9}
+    assert "as deployed, tolerance 1e-09; see --tolerance" in failure(made)
+    assert max(entry["deployed_max_difference"] for entry in made["cuts"]) > 0
 
 
 BREAKS_THE_OPTIMISER = """
@@ -179,7 +186,7 @@ def test_a_forged_bundle_is_not_certified_and_left_as_it_was(
     claim = {"passed": True, "bundle_id": forged.id}
     bundle.write_to(tmp_path / "forged", forged, wrong.contents(), lambda _: claim)
     before = {file: file.read_bytes() for file in (tmp_path / "forged").rglob("*") if file.is_file()}
-    with pytest.raises(CertificateError, match="exit 2: NOT bit-equal"):
+    with pytest.raises(CertificateError, match="exit 2: NOT bit-equal with optimisation off"):
         certify(tmp_path / "forged", read_network(str(tiny_model_path)), Trial(), lambda: 0.0)
     assert {file: file.read_bytes() for file in (tmp_path / "forged").rglob("*") if file.is_file()} == before
 
