@@ -25,6 +25,7 @@ def limit_memory() -> None:
     memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     as_requested = 1
     settings = {"max_mem": MOST_BYTES, "arena_extend_strategy": as_requested}
+    onnxruntime.set_default_logger_severity(4)  # what it would print is raised
     onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(settings))
 
 
