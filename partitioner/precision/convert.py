@@ -105,7 +105,7 @@ def _all(
 
 def _one(content: bytes, piece: Piece, conversion: Conversion, feeds: Sequence[Feed]) -> bytes:
     exported = onnx.load_model_from_string(content)
-    made = _bordered(conversion.convert(exported, feeds), exported)
+    made = _bordered(conversion.convert(_computed(exported), feeds), exported)
     result = bytes(made.SerializeToString(deterministic=True))
     try:
         session = OnnxRuntimeBackend().load(result, threads=1)
@@ -113,6 +113,19 @@ def _one(content: bytes, piece: Piece, conversion: Conversion, feeds: Sequence[F
         raise Untouched(str(error)) from error
     if (tuple(session.inputs), tuple(session.outputs)) != (piece.inputs, piece.outputs):
         raise Untouched(f"it would take {session.inputs} and make {session.outputs}")
+    return result
+
+
+def _computed(exported: ModelProto) -> ModelProto:
+    """The piece without outputs that are inputs, a mask for example: converters would make each of them twice."""
+    taken = {value.name for value in exported.graph.input}
+    computed = [value for value in exported.graph.output if value.name not in taken]
+    if not computed:
+        raise Untouched("it has no outputs of its own")
+    result = ModelProto()
+    result.CopyFrom(exported)
+    result.graph.ClearField("output")
+    result.graph.output.extend(computed)
     return result
 
 

@@ -70,3 +70,15 @@ def late() -> ModelProto:
     ]
     rng = np.random.default_rng(5)
     return model(nodes, {"w": rng.normal(0, 1, (16, 4)), "b": rng.normal(0, 1, 4)}, (16,))
+
+
+def skipping() -> ModelProto:
+    """(batch, 3, 8, 8): its input is needed again in the end."""
+    rng = np.random.default_rng(6)
+    nodes = [
+        helper.make_node("Conv", ["x", "first"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Conv", ["r", "second"], ["b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Concat", ["b", "x"], ["y"], axis=1),
+    ]
+    return model(nodes, {name: rng.normal(0, 0.2, (3, 3, 3, 3)) for name in ("first", "second")}, (3, 8, 8))

@@ -25,7 +25,7 @@ from split_core.bundle import Bundle, Manifest
 from split_core.config import load
 from split_core.errors import BundleError, CertificateError, ConfigError, DataError, ModelError
 from split_core.files import sha256_of
-from tests.partitioner.precision.networks import attention, late
+from tests.partitioner.precision.networks import attention, late, skipping
 from tests.tiny import IDENTITY, PREPROCESS, tiny_samples
 
 DEMO = Path(__file__).parents[3] / "configs" / "demo"
@@ -161,7 +161,7 @@ def rows(folder: Path, *shape: int) -> Path:
     return folder / "rows.npz"
 
 
-def partitioned(model: ModelProto, cut: tuple[str, ...], folder: Path, samples: Path) -> Bundle:
+def partitioned(model: ModelProto, cut: tuple[str, ...], folder: Path, samples: Path, width: str = "int8") -> Bundle:
     imported = network_of(model, {"file": "network.onnx", "sha256": "0" * 64}, {})
     root = partition(
         replace(imported, cuts=(cut,)),
@@ -170,7 +170,7 @@ def partitioned(model: ModelProto, cut: tuple[str, ...], folder: Path, samples: 
         wish=Wish(),
         trial=Trial(),
         clock=ticking(),
-        rounding=Rounding(asked("int8"), samples),
+        rounding=Rounding(asked(width), samples),
     )
     return bundle.load(root)
 
@@ -189,6 +189,16 @@ def test_a_network_that_names_no_classes_is_measured_by_its_output(tmp_path: Pat
     entry = made.certificate["precisions"]["int8"]
     assert (entry["exits"], [item["tensor"] for item in entry["outputs"]]) == ([], ["y"])
     assert entry["outputs"][0]["cosine"] > 0.99
+
+
+@pytest.mark.parametrize("width", ["int8", "fp16"])
+def test_what_passes_through_a_piece_still_does(tmp_path: Path, width: str) -> None:
+    made = partitioned(skipping(), ("x", "r"), tmp_path, rows(tmp_path, 40, 3, 8, 8), width)
+    for name in asked(width):
+        first = made.manifest.variant(name).segments[0]
+        assert (first.inputs, first.outputs) == (("x",), ("x", "r"))
+        assert first.file == f"precisions/{name}/segments/segment_1.onnx"
+        assert made.certificate["precisions"][name]["outputs"][0]["cosine"] > 0.99
 
 
 def test_a_network_with_nothing_to_convert_is_refused(tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="needs the package tensorrt-rtx, see `make test-tensorrt`")
 
-from partitioner.build import Wish, planned  # noqa: E402
-from partitioner.cut import cut  # noqa: E402
-from partitioner.examples import Examples, rows_of  # noqa: E402
-from partitioner.manifest import Identity, manifest_of  # noqa: E402
-from partitioner.precision import PRECISIONS  # noqa: E402
-from partitioner.precision.convert import converted  # noqa: E402
-from split_core.bundle import Bundle  # noqa: E402
-from tests.partitioner.precision.samples import samples_for  # noqa: E402
-from tests.partitioner.test_tensorrt_engines import FAMILIES, SLOW, engine  # noqa: E402
+from partitioner.build import Wish, planned
+from partitioner.cut import cut
+from partitioner.examples import Examples, rows_of
+from partitioner.manifest import Identity, manifest_of
+from partitioner.precision import PRECISIONS
+from partitioner.precision.convert import converted
+from split_core.bundle import Bundle
+from tests.partitioner.precision.samples import samples_for
+from tests.partitioner.test_tensorrt_engines import FAMILIES, SLOW, engine
 
 pytestmark = pytest.mark.tensorrt
 
@@ -28,7 +28,9 @@ KINDS = ["tiny", "demo", "mobilenet_v2", "resnet", "convnext", "vit", "distilber
 
 def marked(family: str) -> object:
     missing = pytest.mark.skipif(family not in FAMILIES, reason="needs torch and transformers")
-    return pytest.param(family, marks=[missing, *([pytest.mark.slow] if family in SLOW or family not in FAMILIES else [])])
+    return pytest.param(
+        family, marks=[missing, *([pytest.mark.slow] if family in SLOW or family not in FAMILIES else [])]
+    )
 
 
 @pytest.mark.parametrize("family", [marked(name) for name in KINDS])
