@@ -89,7 +89,7 @@ def _levels(picture: Picture) -> list[tuple[str, int, str]]:
     if given.jpeg is not None:
         count, of = given.jpeg
         median = f" (median of {of})" if of > 1 else ""
-        levels.append((f"the input as JPEG{median}", count, "--"))
+        levels.append((f"the input as JPEG at quality 90{median}", count, "--"))
     return levels
 
 
@@ -102,7 +102,7 @@ def _draw_time(picture: Picture, axes: Axes) -> None:
     label = f"{progress.whole_ms:.3g} ms"
     axes.annotate(label, (end, times[-1]), xytext=(0, 6), textcoords="offset points", ha="right", fontsize=9)
     axes.set_ylabel("ms until there")
-    axes.set_ylim(0, 1.12 * max(times))
+    axes.set_ylim(0, 1.2 * max(times))
     axes.set_xlim(0, end + 0.4)
 
 

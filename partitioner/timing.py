@@ -67,8 +67,8 @@ def timed_here(network: Network, rows: Sequence[CutRow], always: Collection[int]
         ms=between([row.compute_before for row in rows], places, known, whole_ms),
         whole_ms=whole_ms,
         measured=tuple(place in places for place in range(len(rows))),
-        where=f"{processor_name() or platform.machine()}, 1 thread, onnxruntime {OnnxRuntimeBackend.version}, "
-        f"quietest of {PASSES} medians",
+        where=f"{processor_name() or platform.machine()}, the time of 1 thread, "
+        f"onnxruntime {OnnxRuntimeBackend.version}, quietest of {PASSES} medians",
     )
 
 
