@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
 
-from partitioner.cuts import CutPoint
+from partitioner.cuts import CutPoint, lost_shape
 from partitioner.heads import HEADS
 from partitioner.heads.base import Head
 from partitioner.network import Network
@@ -36,7 +36,8 @@ def hangs_on(network: Network, exit_name: str, tensors: tuple[str, ...]) -> bool
     inside = flow.ancestors([exit_name], stop=tensors)
     variable = {i for i in inside if flow.variable.intersection(flow.nodes[i].output)}
     taken = {name for index in variable for name in flow.taken[index]}
-    return variable.isdisjoint(network.trunk) and taken.isdisjoint(set(flow.inputs) - set(tensors))
+    closed = variable.isdisjoint(network.trunk) and taken.isdisjoint(set(flow.inputs) - set(tensors))
+    return closed and lost_shape(network, tensors, inside) is None
 
 
 def with_cuts(network: Network, cuts: tuple[tuple[str, ...], ...]) -> Network:

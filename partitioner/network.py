@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from partitioner.compute import macs
 from partitioner.dataflow import Dataflow
 from partitioner.shapes import BATCH, Shapes, observe
+from partitioner.types import types_of
 from split_core.errors import ModelError
 from split_core.tensors import DTYPES, TensorSpec
 
@@ -66,9 +66,7 @@ class Network:
     @cached_property
     def types(self) -> dict[str, int]:
         """ONNX element type of every tensor that has one."""
-        inferred = onnx.shape_inference.infer_shapes(self.model).graph
-        items = (*inferred.value_info, *inferred.input, *inferred.output)
-        return {item.name: item.type.tensor_type.elem_type for item in items if item.type.HasField("tensor_type")}
+        return types_of(self.model, self.folder)
 
     @cached_property
     def shapes(self) -> Shapes:

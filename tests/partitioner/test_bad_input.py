@@ -321,6 +321,28 @@ def test_the_exit_codes_are_those_of_the_documentation() -> None:
 
 
 GOOD: dict[str, str] = {
+    "recurrent": """g (float[N, 5, 3] x) => (float[N, 4] y)
+        <int64 zero = {0}, int64[1] front = {0}, int64[1] tail = {4}, int64[1] one = {1},
+         float unused = {0.0}> {
+        steps = Transpose<perm = [1, 0, 2]>(x)
+        shape = Shape(x)
+        rows = Gather(shape, front)
+        start = Concat<axis = 0>(one, rows, tail)
+        h0 = ConstantOfShape(start)
+        c0 = ConstantOfShape(start)
+        all, last, cell = LSTM<hidden_size = 4>(steps, w, r, , , h0, c0)
+        h = Squeeze(last, front)
+        k = Tanh(h)
+        y = Sigmoid(k)
+    }""",
+    "onnxruntime's own operators": """g (float[N, 3] x) => (float[N, 3] y)
+        <float[3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9}, float[3] bias = {1, 2, 3}> {
+        a = MatMul(x, w)
+        b = com.microsoft.BiasGelu(a, bias)
+        c = MatMul(b, w)
+        d = com.microsoft.FusedMatMul(c, w)
+        y = Sigmoid(d)
+    }""",
     "If": """g (float[N, 3] x) => (float[N, 3] y) <float zero = {0.0}> {
         a = Relu(x)
         s = ReduceSum<keepdims = 0>(a)
@@ -412,12 +434,27 @@ GOOD: dict[str, str] = {
 }
 
 
+def good(what: str) -> ModelProto:
+    model = parsed(GOOD[what])
+    model.opset_import.add(domain="com.microsoft", version=1)
+    rng = np.random.default_rng(6)
+    shapes = {"w": (1, 16, 3), "r": (1, 16, 4)} if what == "recurrent" else {}
+    for name, shape in shapes.items():
+        model.graph.initializer.append(numpy_helper.from_array(rng.normal(0, 1, shape).astype(np.float32), name))
+    return model
+
+
 @pytest.mark.parametrize("what", GOOD)
 def test_an_odd_network_is_cut_everywhere_and_proved(what: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
-    path.write_bytes(parsed(GOOD[what]).SerializeToString())
+    path.write_bytes(good(what).SerializeToString())
     assert main(["partition", str(path), "--cuts", "all", "--out", str(tmp_path / "out")]) == 0
     assert bundle.load(tmp_path / "out" / "odd" / "1").manifest.exits >= 2
+
+
+def test_cuts_are_found_behind_operators_that_onnx_does_not_know() -> None:
+    found = {point.tensors for point in find_cuts(network_of(good("onnxruntime's own operators"), {}, {}))}
+    assert found == {("a",), ("b",), ("c",), ("d",)}
 
 
 def test_weights_that_old_exporters_list_as_inputs_are_no_inputs(tmp_path: Path) -> None:
