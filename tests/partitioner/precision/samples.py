@@ -9,6 +9,12 @@ from split_core.manifest import Manifest
 from split_core.tensors import Array, TensorSpec
 
 WORDS = 40  # every tiny vocabulary has as many
+# Why a piece may stay as exported.
+NOTHING_TO_DO = {
+    "it has no outputs of its own",
+    "it has no convolution and no matrix product",
+    "it has no weights in float32",
+}
 
 
 def samples_for(manifest: Manifest, count: int, seed: int = 0) -> Examples:

@@ -21,15 +21,10 @@ from partitioner.precision import PRECISIONS
 from partitioner.precision.convert import converted
 from partitioner.precision.measure import measure
 from split_core.bundle import Bundle
-from tests.partitioner.precision.samples import samples_for
+from tests.partitioner.precision.samples import NOTHING_TO_DO, samples_for
 
 # Cosine of the answer, at least: random weights do not forgive what trained ones do.
 ANSWERS = {"mobilenet_v2": 0.7, "resnet": 0.9, "vit": 0.97, "distilbert": 0.97, "unet": 0.9}
-NOTHING_TO_DO = {
-    "it has no outputs of its own",
-    "it has no convolution and no matrix product",
-    "it has no weights in float32",
-}
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from partitioner.manifest import Identity, manifest_of
 from partitioner.precision import PRECISIONS
 from partitioner.precision.convert import converted
 from split_core.bundle import Bundle
-from tests.partitioner.precision.samples import samples_for
+from tests.partitioner.precision.samples import NOTHING_TO_DO, samples_for
 from tests.partitioner.test_tensorrt_engines import FAMILIES, SLOW, engine
 
 pytestmark = pytest.mark.tensorrt
@@ -44,3 +44,4 @@ def test_every_piece_for_tensorrt_is_parsed_and_built(family: str, tmp_path: Pat
     sizes = {file: len(engine(content)) for file, content in made.contents.items()}
     assert set(FOR_TENSORRT) == {file.split("/")[1] for file in sizes}
     assert np.min(list(sizes.values())) > 1_000
+    assert {why for kept in made.kept.values() for why in kept.values()} <= NOTHING_TO_DO
