@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from onnx import ModelProto, ValueInfoProto
 
@@ -89,3 +89,14 @@ def with_batch_of_one(model: ModelProto) -> ModelProto:
     for item in alone.graph.input:
         item.type.tensor_type.shape.dim[0].dim_value = 1
     return alone
+
+
+def with_one_axis(model: ModelProto, names: Sequence[str]) -> ModelProto:
+    """The model with the first of these names for all axes that have one of them."""
+    same = ModelProto()
+    same.CopyFrom(model)
+    for item in same.graph.input:
+        for dim in item.type.tensor_type.shape.dim:
+            if dim.dim_param in names:
+                dim.dim_param = names[0]
+    return same

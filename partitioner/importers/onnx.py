@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto
 from onnx.inliner import inline_local_functions
 
 from partitioner.bounds import check_sparse
-from partitioner.importers.axes import with_batch_of_one, with_named_axes
+from partitioner.importers.axes import with_batch_of_one, with_named_axes, with_one_axis
 from partitioner.importers.request import Request
 from partitioner.network import Network
 from partitioner.roles import with_roles
@@ -97,17 +97,33 @@ def _check_ends(network: Network) -> None:
 
 
 def _that_runs(network: Network) -> Network:
-    """The network as it runs here: many a file that announces a dynamic batch only takes one sample."""
-    try:
-        return replace(network, seen=network.shapes)
-    except ModelError as error:
-        alone = replace(network, model=with_batch_of_one(network.model))
+    """The network as it runs here, with what its file announces taken back step by step, and a note of each."""
+    first: ModelError | None = None
+    for taken_back in ((), (_one_length,), (_one_sample,), (_one_length, _one_sample)):
+        tried = network
+        for step in taken_back:
+            tried = step(tried)
         try:
-            seen = alone.shapes
-        except ModelError:
-            raise error from None
-        note = f"it announces a dynamic batch but runs with one sample only, so that a worker cannot batch ({error})"
-        return replace(alone, seen=seen, notes=(*network.notes, note))
+            return replace(tried, seen=tried.shapes)
+        except ModelError as error:
+            first = first or error
+    raise first or ValueError("nothing was tried")
+
+
+def _one_length(network: Network) -> Network:
+    """Dynamic axes that are the same but have a name for every input, as some exporters write them."""
+    names = list(network.axes)
+    if len(names) < 2 or len(set(network.axes.values())) > 1:
+        return network
+    note = f"the axes {', '.join(names)} are taken to be one: it does not run when one of them alone is longer"
+    model, axes = with_one_axis(network.model, names), {names[0]: network.axes[names[0]]}
+    return replace(network, model=model, axes=axes, notes=(*network.notes, note))
+
+
+def _one_sample(network: Network) -> Network:
+    """Many a file that announces a dynamic batch only takes one sample."""
+    note = "it announces a dynamic batch but runs with one sample only, so that a worker cannot batch"
+    return replace(network, model=with_batch_of_one(network.model), notes=(*network.notes, note))
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
+from partitioner.importers.onnx import network_of
 from partitioner.network import Network
 from partitioner.roles import with_roles
 from partitioner.sources import read_network
@@ -206,3 +207,48 @@ def test_a_cut_of_two_tensors_is_named_by_its_number_and_order_of_outputs_does_n
     network = roles(["exit_2", "hidden_1", "hidden_1_mask", "exit_1"])
     assert network.cuts == (("hidden_1", "hidden_1_mask"),)
     assert network.exits == ("exit_1", "exit_2")
+
+
+def test_axes_that_are_one_under_several_names_are_taken_as_one_and_that_is_said() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 18]>
+        g (float[unk__1, unk__2, 3] x, float[unk__3, unk__4, 3] z) => (float[a, b, 3] y) {
+            a = Relu(x)
+            b = Add(a, z)
+            y = Tanh(b)
+        }"""
+    )
+    network = network_of(model, {}, {})
+    assert network.axes == {"unk__2": (16, 24)}
+    assert network.spec("z").shape == (None, "unk__2", 3)
+    assert any("unk__2, unk__4 are taken to be one" in note for note in network.notes)
+
+
+def test_a_network_that_takes_one_sample_only_is_taken_so_and_that_is_said() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 18]>
+        g (float[N, 3] x) => (float[N, 3] y) <int64[2] one = {1, 3}> {
+            a = Relu(x)
+            b = Reshape(a, one)
+            y = Tanh(b)
+        }"""
+    )
+    network = network_of(model, {}, {})
+    assert network.spec("b").shape == (1, 3)
+    assert any("one sample only" in note for note in network.notes)
+
+
+def test_an_axis_of_the_name_that_would_be_made_up_for_another_stays_itself() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 18]>
+        g (float[N, dim_2, 3] x) => (float[N, c, 3] y) {
+            a = Concat<axis = 1>(x, x)
+            b = Relu(a)
+            y = Tanh(b)
+        }"""
+    )
+    network = network_of(model, {}, {})
+    dims = network.shapes.dims
+    assert dims["x"] == ("batch", "dim_2", 3)
+    assert dims["a"][1] not in ("dim_2", "batch")
+    assert network.shapes.axes[str(dims["a"][1])] == (32, 48)
