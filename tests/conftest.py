@@ -45,6 +45,13 @@ def tiny_precisions(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFact
     return partition(network, folder, identity=IDENTITY, wish=wish, trial=trial, clock=time.time, rounding=rounding)
 
 
+@pytest.fixture(autouse=True)
+def _logs_end_with_their_test() -> Iterator[None]:
+    """A command that runs in the test's process logs to the standard error of that test, which is closed behind it."""
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 def tiny_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A copy of `tiny_bundle` that a test may damage."""
