@@ -96,6 +96,8 @@ def _rows_chosen(network: Network, rows: list[CutRow], wish: Wish) -> list[CutRo
         following = successive(network, rows)
     else:
         following = successive(network, [row for row in rows if suits(network, row.tensors, wish.head)])
+    if not following:
+        raise ModelError(f"no {wish.head or 'known'} head suits any of the {len(rows)} cuts; name one, or give --head")
     if wish.cuts == "all":
         return following
     if wish.cuts is None:

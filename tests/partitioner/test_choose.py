@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import pytest
@@ -177,6 +178,12 @@ def test_no_cut_of_the_asked_width_says_which_width_to_try() -> None:
     bare = Network(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), {}, outputs=("sum",))
     with pytest.raises(ModelError, match="no place where at most 1 tensors cross; try --width 2"):
         planned(bare, Wish(width=1))
+
+
+def test_where_no_head_suits_any_cut_nothing_is_cut() -> None:
+    for cuts in ("all", "2", None):
+        with pytest.raises(ModelError, match="no text head suits any of the"):
+            planned(replace(tiny(), cuts=(), exits=("exit_3",)), Wish(cuts, head="text"))
 
 
 def test_the_network_s_own_cuts_win_where_nothing_is_said_and_not_where_something_is() -> None:
