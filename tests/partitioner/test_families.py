@@ -6,6 +6,7 @@ Needs torch and transformers; about five seconds each, so the marker is `slow`.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,9 @@ from split_core import bundle
 pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("transformers", reason="needs the package transformers")
 
+import torch
+
+from benchmarks import families
 from benchmarks.families import FAMILIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -91,3 +95,32 @@ def test_the_exits_that_a_module_gives_are_used(tmp_path: Path) -> None:
     plan = planned(imported("branchynet"), Wish())
     assert plan.network.exits == FAMILIES["branchynet"].outputs
     assert plan.network.untrained == ()
+
+
+class Answer(torch.nn.Module):
+    """The tensor in what a model of the transformers library returns."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *taken: torch.Tensor) -> torch.Tensor:
+        return self.network(*taken).logits
+
+
+@pytest.mark.parametrize("family", ["vit", "swin", "bert", "gpt2"])
+def test_a_file_of_the_older_exporter_is_cut_as_well(family: str, tmp_path: Path) -> None:
+    """It writes three times as many nodes: sizes are read, cut up and put together again in every layer."""
+    network = Answer(getattr(families, family)("tiny")).eval()
+    taken, axes = torch.randn(2, 3, 32, 32), {0: "batch"}
+    if FAMILIES[family].tokens:
+        taken, axes = torch.zeros(2, 7, dtype=torch.long), {0: "batch", 1: "sequence"}
+    path = tmp_path / f"{family}.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = {"input_names": ["taken"], "output_names": ["logits"], "dynamic_axes": {"taken": axes}}
+        torch.onnx.export(network, (taken,), str(path), dynamo=False, opset_version=14, **names)
+    read = read_network(str(path))
+    assert len(residual_adds(read, WIDTH)) >= 2 * LAYERS[family]
+    root = partition(read, tmp_path, identity=Identity(name="old"), wish=Wish("all"), trial=Trial(), clock=time.time)
+    assert bundle.load(root).manifest.exits > 2 * LAYERS[family]
