@@ -120,9 +120,7 @@ def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
     model = folder / "tiny.onnx"
     model.write_bytes(tiny_model().SerializeToString())
     bundle = bundles.load(
-        partition(
-            read_network(str(model)), folder, identity=IDENTITY, wish=Wish(), trial=Trial(), clock=time.time
-        )
+        partition(read_network(str(model)), folder, identity=IDENTITY, wish=Wish(), trial=Trial(), clock=time.time)
     )
     images = [np.random.default_rng(i).integers(0, 256, (8, 8, 1), np.uint8) for i in range(40)]
     profile = profiling.profile(bundle, OnnxRuntimeBackend(), images, name="bench", codecs=CodecSection())

@@ -194,9 +194,7 @@ def make_bundle(folder: Path, network: onnx.ModelProto, name: str) -> Path:
     path = folder / f"{name}.onnx"
     path.write_bytes(network.SerializeToString())
     network = read_network(str(path))
-    return partition(
-        network, folder, identity=Identity(name=name), wish=Wish(), trial=Trial(), clock=time.time
-    )
+    return partition(network, folder, identity=Identity(name=name), wish=Wish(), trial=Trial(), clock=time.time)
 
 
 def offload_of(folder: Path, shape: tuple[int, ...]) -> wire.Offload:

@@ -12,12 +12,13 @@ from partitioner.attach import cuts_of_exits, suits, with_cuts, with_exits
 from partitioner.choose import choose, choose_some, named, successive
 from partitioner.cut import cut
 from partitioner.cuts import WIDTH, check_cut, find_cuts
+from partitioner.findings import failure
 from partitioner.listing import CutRow, list_cuts
 from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
 from partitioner.precision.rounding import NO_ROUNDING, Rounded, Rounding, judged, rounded, rounded_before
-from partitioner.verify import Trial, failure, verify
+from partitioner.verify import Trial, verify
 from split_core import bundle
 from split_core.errors import CertificateError, ConfigError, ModelError
 from split_core.profiles import HwProfile

@@ -20,6 +20,7 @@ from partitioner import build
 from partitioner.build import Plan, Wish
 from partitioner.cuts import WIDTH
 from partitioner.data import read_samples, take_from_text
+from partitioner.findings import summary
 from partitioner.importers.request import Request
 from partitioner.inputs import arguments, axis_sizes, input_specs
 from partitioner.listing import list_cuts
@@ -32,7 +33,7 @@ from partitioner.precision.tables import precision_table
 from partitioner.sources import name_of, read_network
 from partitioner.tables import certificate_table, cuts_table, pieces_table
 from partitioner.timing import OWN_TIME
-from partitioner.verify import TOLERANCE, Trial, summary
+from partitioner.verify import TOLERANCE, Trial
 from split_core import bundle as bundles
 from split_core import profiles
 from split_core.bundle import Bundle
@@ -67,7 +68,7 @@ def partition(
         str | None,
         typer.Option(help="How many, or names with commas between, or all; else the network's own, else 5."),
     ] = None,
-    show_cuts: Annotated[bool, typer.Option("--list-cuts", help="Print every valid cut and write nothing.")] = False,
+    show_cuts: Annotated[bool, typer.Option("--list-cuts", help="Print every valid cut and write no bundle.")] = False,
     width: Annotated[int, typer.Option(help="Most tensors that may cross a cut.", min=1)] = WIDTH,
     head: Annotated[
         str | None, typer.Option(help="Exit head where the network has none: vision, text, sequence or vector.")
@@ -256,7 +257,5 @@ def _draw(
     with _working("finding cuts") as say:
         rows = list_cuts(network, wish.width)
         say("measuring on the way")
-        picture = picture_of(
-            network, rows, chosen, name=name, given=given, profile=wish.profile, clock=OWN_TIME
-        )
+        picture = picture_of(network, rows, chosen, name=name, given=given, profile=wish.profile, clock=OWN_TIME)
         drawing.draw(picture, drawing.path)

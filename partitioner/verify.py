@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,13 +18,14 @@ import onnx
 from onnx import TensorProto
 
 from partitioner.chain import Chain, Passage
+from partitioner.comparison import DEPLOYED, LEVELS, Level, cut_entry, tensor_entry
 from partitioner.cut import whole_with
 from partitioner.network import Network
 from split_core.backends.base import Session
-from split_core.backends.onnxruntime import OPTIMISATION, OnnxRuntimeBackend
+from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle
 from split_core.errors import BackendError
-from split_core.manifest import Cut, Manifest
+from split_core.manifest import Manifest
 from split_core.tensors import Array, TensorSpec
 
 FORMAT = 2
@@ -33,59 +34,6 @@ REPEATS = 4  # random batches of each size
 TOLERANCE = 1e-4  # of the greatest logit, at least of 1; float32 reordering gives about 1e-6
 COARSE_TOLERANCE = 1 / 32  # a few steps of 8 bits
 QUANTISERS = ("QuantizeLinear", "DynamicQuantizeLinear")
-LEVELS = tuple(OPTIMISATION)  # "off" first, "all" last: as deployed
-DEPLOYED = LEVELS[-1]
-
-
-@dataclass
-class Comparison:
-    """One tensor of the chain against the same tensor of the whole, over all batches so far.
-
-    Attributes:
-        equal: bit-equal everywhere.
-        difference: greatest absolute difference; +inf for shapes that differ or NaN against a number.
-        scale: greatest absolute value of the whole's tensor, at least 1.
-        agree, rows: rows whose largest entry is at the same place, of how many.
-    """
-
-    equal: bool = True
-    difference: float = 0.0
-    scale: float = 1.0
-    agree: int = 0
-    rows: int = 0
-
-    def add(self, whole: Array, part: Array) -> None:
-        """Take in one batch."""
-        self.rows += len(whole)
-        if whole.shape != part.shape or whole.dtype != part.dtype:
-            self.equal, self.difference = False, float("inf")
-            return
-        self.equal = self.equal and whole.tobytes() == part.tobytes()
-        if whole.tobytes() != part.tobytes():
-            gap = np.abs(whole.astype(np.float64) - part.astype(np.float64))
-            self.difference = max(self.difference, float("inf") if np.isnan(gap).any() else float(gap.max()))
-        self.scale = max(self.scale, float(np.abs(np.nan_to_num(whole.astype(np.float64))).max(initial=0.0)))
-        flat_whole, flat_part = whole.reshape(len(whole), -1), part.reshape(len(part), -1)
-        self.agree += int((flat_whole.argmax(1) == flat_part.argmax(1)).sum())
-
-    def within(self, tolerance: float) -> bool:
-        """Is the greatest difference at most `tolerance` of the scale?"""
-        return self.difference <= tolerance * self.scale
-
-
-@dataclass
-class Level:
-    """All comparisons at one optimisation level, by tensor name.
-
-    `refused` is what onnxruntime said when it could not load the network or a piece at this level.
-    """
-
-    tensors: dict[str, Comparison] = field(default_factory=dict)
-    refused: str | None = None
-
-    def add(self, name: str, whole: Array, part: Array) -> None:
-        """Take in one batch of one tensor."""
-        self.tensors.setdefault(name, Comparison()).add(whole, part)
 
 
 @dataclass(frozen=True)
@@ -140,9 +88,9 @@ def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], f
         "random_samples": sum(len(feed[0]) for feed in invented),
         "real_samples": _rows(trial.samples),
         "refused_levels": {name: level.refused for name, level in levels.items() if level.refused},
-        "cuts": [_cut_entry(levels, k, cut) for k, cut in enumerate(manifest.cuts[1:], 1)],
-        "exits": [{"exit": k} | _tensor_entry(levels, name) for k, name in enumerate(network.exits, 1)],
-        "outputs": [_tensor_entry(levels, name) for name in answers],
+        "cuts": [cut_entry(levels, k, cut) for k, cut in enumerate(manifest.cuts[1:], 1)],
+        "exits": [{"exit": k} | tensor_entry(levels, name) for k, name in enumerate(network.exits, 1)],
+        "outputs": [tensor_entry(levels, name) for name in answers],
         "notes": list(network.notes),
         "versions": _versions(),
         "made_at": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
@@ -203,9 +151,7 @@ def _compare(level: str, network: Network, bundle: Bundle, feeds: list[list[Arra
     return result
 
 
-def _whole(
-    network: Network, names: list[str], halves: list[str], backend: OnnxRuntimeBackend, level: Level
-) -> Session:
+def _whole(network: Network, names: list[str], halves: list[str], backend: OnnxRuntimeBackend, level: Level) -> Session:
     """The uncut network at this level; unoptimised, and noted in `level`, where the optimiser breaks it."""
     model = whole_with(network, names, halves)
     try:
@@ -250,44 +196,6 @@ def _rows(samples: Sequence[Array]) -> int:
     return len(samples[0]) if samples else 0
 
 
-def _cut_entry(levels: dict[str, Level], k: int, cut: Cut) -> dict[str, Any]:
-    """The worst of a cut's tensors; an input of the network that is handed through needs no proof."""
-    names = [tensor.name for tensor in cut.tensors]
-    entries = [_tensor_entry(levels, name) for name in names if name in levels["off"].tensors]
-    exact = [entry["highest_exact_level"] for entry in entries]
-    differences = [entry["deployed_max_difference"] for entry in entries]
-    return {
-        "cut": k,
-        "block": cut.block,
-        "tensors": names,
-        "bit_equal_off": all(entry["bit_equal_off"] for entry in entries),
-        "highest_exact_level": None if None in exact else min(exact, key=LEVELS.index),
-        "deployed_max_difference": None if None in differences else max(differences),
-    }
-
-
-def _tensor_entry(levels: dict[str, Level], name: str) -> dict[str, Any]:
-    deployed = levels[DEPLOYED].tensors[name]
-    return {
-        "tensor": name,
-        "bit_equal_off": levels["off"].tensors[name].equal,
-        "highest_exact_level": _highest_exact(levels, name),
-        "deployed_max_difference": deployed.difference if np.isfinite(deployed.difference) else None,
-        "deployed_scale": deployed.scale,
-        "deployed_label_agreement": deployed.agree / deployed.rows,
-    }
-
-
-def _highest_exact(levels: dict[str, Level], name: str) -> str | None:
-    """The last level up to which all are bit-equal; None when not even the first is."""
-    highest = None
-    for level in LEVELS:
-        if levels[level].refused or not levels[level].tensors[name].equal:
-            break
-        highest = level
-    return highest
-
-
 def _versions() -> dict[str, str]:
     return {
         "onnxruntime": OnnxRuntimeBackend.version,
@@ -296,40 +204,3 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-
-
-def failure(certificate: dict[str, Any]) -> str:
-    """Why a certificate did not pass, in one line."""
-    entries = [(f"cut {entry['cut']} ({' + '.join(entry['tensors'])})", entry) for entry in certificate["cuts"]]
-    entries += [(f"exit {entry['exit']}", entry) for entry in certificate["exits"]]
-    entries += [(f"output {entry['tensor']}", entry) for entry in certificate["outputs"]]
-    unequal = [name for name, entry in entries if not entry["bit_equal_off"]]
-    if unequal:
-        return f"{', '.join(unequal)}: NOT bit-equal with optimisation off"
-    gaps = [(entry["deployed_max_difference"], name) for name, entry in entries]
-    gap, name = max((float("inf") if gap is None else gap, name) for gap, name in gaps)
-    return f"{name}: off by {gap:.1e} as deployed, tolerance {certificate['tolerance']:g}; see --tolerance"
-
-
-def summary(certificate: dict[str, Any]) -> list[str]:
-    """The certificate in words, one line per exit or output and a verdict."""
-    verdict = "passed" if certificate["passed"] else "NOT passed"
-    return [
-        *(_line(f"exit {entry['exit']}", entry) for entry in certificate["exits"]),
-        *(_line(f"output {entry['tensor']}", entry) for entry in certificate["outputs"]),
-        f"certificate {verdict}: {certificate['random_samples']} random and {certificate['real_samples']} real inputs, "
-        f"{_sizes(certificate['sizes'])}, tolerance {certificate['tolerance']:g}, {certificate['seconds']:.1f} s",
-    ]
-
-
-def _sizes(settings: list[dict[str, int]]) -> str:
-    """`batch 1 and 4, sequence 16 and 24`."""
-    seen = {name: [*dict.fromkeys(sizes[name] for sizes in settings)] for name in settings[0]}
-    return ", ".join(f"{name} {' and '.join(map(str, sizes))}" for name, sizes in seen.items())
-
-
-def _line(name: str, entry: dict[str, Any]) -> str:
-    exact = f"bit-equal up to '{entry['highest_exact_level']}'" if entry["bit_equal_off"] else "NOT bit-equal"
-    difference, agreement = entry["deployed_max_difference"], entry["deployed_label_agreement"]
-    gap = "unbounded" if difference is None else f"{difference:.1e}"
-    return f"{name}: {exact}; as deployed within {gap}, labels agree on {agreement:.2%}"

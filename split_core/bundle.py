@@ -97,7 +97,7 @@ def load_unproven(root: Path) -> Bundle:
 
 
 def _contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
-    """All pieces.  Weights in files of their own are verified where they are: there may be more than fits into memory."""
+    """All pieces.  Weights in files of their own are verified where they are: memory may be too small for them."""
     for item in manifest.weights():
         _expect(root / item.file, _hashed(root / item.file), item.sha256)
     return {piece.file: _verified(root, piece.file, piece.sha256) for piece in manifest.all_pieces()}

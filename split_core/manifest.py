@@ -1,4 +1,4 @@
-"""What a bundle is, as its manifest says: cuts, pieces, labels, preprocessing.  Types only; reading and writing is elsewhere.
+"""What a bundle is, as its manifest says: cuts, pieces, labels, preprocessing.  Types only.
 
 The manifest's id is the SHA-256 of its content, which holds the hash of every piece.
 """

@@ -41,7 +41,7 @@ class TensorSpec:
             if (size is None and axis == 0) or (type(size) is str and size.isidentifier()):
                 continue
             if type(size) is not int or size <= 0:
-                raise ValueError(f"tensor {self.name!r}: axis {axis} must be a positive integer or a name, got {size!r}")
+                raise ValueError(f"tensor {self.name!r}: axis {axis} must be a positive size or a name, got {size!r}")
 
     @property
     def row_shape(self) -> tuple[Dim, ...]:

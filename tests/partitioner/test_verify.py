@@ -9,11 +9,13 @@ import pytest
 from onnx import numpy_helper
 
 from partitioner.build import Wish, certify, planned
+from partitioner.comparison import LEVELS, Comparison
 from partitioner.cut import Part, Parts, cut
+from partitioner.findings import failure, summary
 from partitioner.importers.onnx import network_of
 from partitioner.network import Network
 from partitioner.sources import read_network
-from partitioner.verify import COARSE_TOLERANCE, LEVELS, Comparison, Trial, failure, summary
+from partitioner.verify import COARSE_TOLERANCE, Trial
 from split_core import bundle
 from split_core.errors import BundleError, CertificateError, ModelError
 from tests.partitioner.proof import TINY, bundled, proved
