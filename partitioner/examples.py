@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.data import SUFFIXES, arrays_of, canonical_images, checked_labels, image_files, mixed
-from partitioner.verify import noise
+from partitioner.noise import noise
 from split_core.errors import DataError
 from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess, read_image

@@ -17,6 +17,9 @@ from partitioner.types import types_of
 from split_core.errors import ModelError
 from split_core.tensors import DTYPES, TensorSpec
 
+COARSE = 1 / 32  # a few steps of 8 bits
+QUANTISERS = ("QuantizeLinear", "DynamicQuantizeLinear")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -88,6 +91,17 @@ class Network:
         """Multiply-accumulates of every node, for one sample at the first size of every axis."""
         shapes = {**self.shapes.example, **{item.name: tuple(item.dims) for item in self.model.graph.initializer}}
         return [macs(node, shapes) // self.shapes.rows for node in self.flow.nodes]
+
+    @property
+    def coarseness(self) -> float:
+        """By how much of its scale an output may move because a sum was added up in another order.
+
+        Nothing worth a word in float32; where the network itself rounds to 8 or 16 bits, 1e-7 can turn into a
+        whole step.
+        """
+        quantised = any(node.op_type in QUANTISERS for node in self.flow.nodes)
+        halves = {TensorProto.FLOAT16, TensorProto.BFLOAT16} & set(self.types.values())
+        return COARSE if quantised or halves else 0.0
 
     def parameters(self, nodes: Collection[int]) -> int:
         """Number of values of the distinct weights that these nodes take."""

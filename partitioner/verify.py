@@ -21,19 +21,18 @@ from partitioner.chain import Chain, Passage
 from partitioner.comparison import DEPLOYED, LEVELS, Level, cut_entry, tensor_entry
 from partitioner.cut import whole_with
 from partitioner.network import Network
+from partitioner.noise import noise
 from split_core.backends.base import Session
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle
 from split_core.errors import BackendError
 from split_core.manifest import Manifest
-from split_core.tensors import Array, TensorSpec
+from split_core.tensors import Array
 
 FORMAT = 2
 BATCHES = (1, 4)
 REPEATS = 4  # random batches of each size
 TOLERANCE = 1e-4  # of the greatest logit, at least of 1; float32 reordering gives about 1e-6
-COARSE_TOLERANCE = 1 / 32  # a few steps of 8 bits
-QUANTISERS = ("QuantizeLinear", "DynamicQuantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], f
     invented = _random_feeds(manifest, settings, trial.seed)
     feeds = [*invented, *_real_feeds(manifest, trial.samples)]
     levels = {name: _compare(name, network, bundle, feeds) for name in LEVELS}
-    tolerance = _tolerance(network, trial.tolerance)
+    tolerance = max(trial.tolerance, network.coarseness)
     answers = [name for name in network.finals if name not in network.exits]
     return {
         "format": FORMAT,
@@ -96,13 +95,6 @@ def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], f
         "made_at": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(clock() - started, 3),
     }
-
-
-def _tolerance(network: Network, asked: float) -> float:
-    """More than was asked for where the network itself rounds to 8 or 16 bits, which turns 1e-7 into a whole step."""
-    quantised = any(node.op_type in QUANTISERS for node in network.flow.nodes)
-    halves = {TensorProto.FLOAT16, TensorProto.BFLOAT16} & set(network.types.values())
-    return max(asked, COARSE_TOLERANCE) if quantised or halves else asked
 
 
 def _passed(levels: dict[str, Level], tolerance: float) -> bool:
@@ -173,14 +165,6 @@ def _random_feeds(manifest: Manifest, settings: list[dict[str, int]], seed: int)
     rng = np.random.default_rng(seed)
     specs = [tensor.spec for tensor in manifest.cuts[0].tensors]
     return [[noise(spec, sizes, rng) for spec in specs] for sizes in settings for _ in range(REPEATS)]
-
-
-def noise(spec: TensorSpec, sizes: dict[str, int], rng: np.random.Generator) -> Array:
-    """Normal for floats; zeros and ones for integers, which are valid indices of anything."""
-    shape, dtype = spec.sized(sizes, sizes["batch"]), np.dtype(spec.dtype)
-    if dtype.kind == "f":
-        return rng.standard_normal(shape).astype(dtype)
-    return rng.integers(0, 2, shape).astype(dtype)
 
 
 def _real_feeds(manifest: Manifest, samples: Sequence[Array]) -> list[list[Array]]:

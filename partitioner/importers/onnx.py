@@ -16,6 +16,7 @@ from partitioner.importers.axes import with_batch_of_one, with_named_axes, with_
 from partitioner.importers.request import Request
 from partitioner.network import Network
 from partitioner.roles import with_roles
+from partitioner.rows import independent
 from partitioner.weights import digest_of, external_files
 from split_core.errors import BackendError, ModelError
 
@@ -80,7 +81,7 @@ def network_of(
     runs = _that_runs(network)
     for name in runs.flow.inputs:
         runs.spec(name)
-    return with_roles(runs, outputs)
+    return with_roles(_that_batches(runs), outputs)
 
 
 def _check_ends(network: Network) -> None:
@@ -118,6 +119,15 @@ def _one_length(network: Network) -> Network:
     note = f"the axes {', '.join(names)} are taken to be one: it does not run when one of them alone is longer"
     model, axes = with_one_axis(network.model, names), {names[0]: network.axes[names[0]]}
     return replace(network, model=model, axes=axes, notes=(*network.notes, note))
+
+
+def _that_batches(network: Network) -> Network:
+    """The network with a batch of one where the samples of a larger one would change one another's answers."""
+    if network.shapes.rows == 1 or independent(network):
+        return network
+    note = "the samples of a batch change one another's answers, so that it is taken one sample at a time"
+    alone = replace(network, model=with_batch_of_one(network.model), seen=None, notes=(*network.notes, note))
+    return replace(alone, seen=alone.shapes)
 
 
 def _one_sample(network: Network) -> Network:

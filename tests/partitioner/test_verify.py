@@ -13,9 +13,9 @@ from partitioner.comparison import LEVELS, Comparison
 from partitioner.cut import Part, Parts, cut
 from partitioner.findings import failure, summary
 from partitioner.importers.onnx import network_of
-from partitioner.network import Network
+from partitioner.network import COARSE, Network
 from partitioner.sources import read_network
-from partitioner.verify import COARSE_TOLERANCE, Trial
+from partitioner.verify import Trial
 from split_core import bundle
 from split_core.errors import BundleError, CertificateError, ModelError
 from tests.partitioner.proof import TINY, bundled, proved
@@ -244,5 +244,5 @@ def test_a_network_that_rounds_inside_is_exact_where_it_is_cut_and_held_to_steps
     made = proved(network)
     assert len(made["cuts"]) >= 4
     assert all(entry["bit_equal_off"] for entry in (*made["cuts"], *made["exits"]))
-    assert made["tolerance"] == COARSE_TOLERANCE
+    assert made["tolerance"] == COARSE
     assert made["passed"]
