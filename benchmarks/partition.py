@@ -78,7 +78,8 @@ def _apart(words: list[str]) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         return {"failed": f"not done after {PATIENCE_S:.0f} s"}
     if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or ["no message"])[-1][:300]}
+        said = (done.stderr.strip().splitlines() or ["no message"])[-1][:300]
+        return {"failed": f"exit code {done.returncode}: {said}"}
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
