@@ -5,6 +5,7 @@ It can be reviewed, compared, changed and rolled back without touching the bundl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from split_core.errors import PolicyFileError
 from split_core.files import canonical_json, sha256_of, write_atomically
 from split_core.objective import Objective
 from split_core.readings import ExitCalibration, Reader
+from split_core.registry import resolve
 
 FORMAT = 1
 
@@ -96,6 +98,29 @@ class CodecEvidence(Section):
     agreement: float = Field(ge=0, le=1)
 
 
+class ConfidenceHistogram(Section):
+    """Calibrated confidences of one exit on the calibration samples; drift is measured against them.
+
+    Attributes:
+        edges: ascending, between values that occurred; bin i holds what lies in [edges[i-1], edges[i]).
+        counts: samples per bin, one more than edges.
+        mean, std: of the confidences.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...] = Field(min_length=1)
+    mean: float = Field(ge=0, le=1)
+    std: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ConfidenceHistogram:
+        if len(self.counts) != len(self.edges) + 1 or min(self.counts) < 0 or not sum(self.counts):
+            raise ValueError(f"expected {len(self.edges) + 1} counts, not all zero, got {len(self.counts)}")
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges must ascend")
+        return self
+
+
 class Evidence(Section):
     """What the calibration stands on.
 
@@ -103,6 +128,7 @@ class Evidence(Section):
         target: agreement with the full network that `ExitSection.certified` stands for.
         risk: chance, per exit, that it does not hold on data like the calibration samples.
         codecs: measured on `codec_samples` of the samples.
+        confidence_histograms: one per exit; empty when drift cannot be watched.
     """
 
     samples: int = Field(default=0, ge=0)
@@ -112,6 +138,7 @@ class Evidence(Section):
     risk: float | None = None
     codec_samples: int = Field(default=0, ge=0)
     codecs: tuple[CodecEvidence, ...] = ()
+    confidence_histograms: tuple[ConfidenceHistogram, ...] = ()
 
 
 class PolicyFile(Section):
@@ -140,8 +167,8 @@ class PolicyFile(Section):
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the content, in hex."""
-        return sha256_of(canonical_json(self.model_dump(mode="json")))
+        """SHA-256 of the content, in hex; of what is not a default, so that a new setting changes no old id."""
+        return sha256_of(canonical_json(self.model_dump(mode="json", exclude_defaults=True)))
 
     def reader(self) -> Reader:
         """Turns this bundle's logits into calibrated readings.
@@ -166,15 +193,20 @@ class PolicyFile(Section):
             raise PolicyFileError(f"{where}: calibrates {len(self.exits)} exits, the bundle has {exits}")
 
 
-def load(path: Path) -> PolicyFile:
+def load(path: Path, signers: Sequence[str] = ()) -> PolicyFile:
     """Read a policy file.
 
+    Args:
+        path: the file.
+        signers: public keys, hex; when any are given, one of them must have signed the file.
+
     Raises:
-        PolicyFileError: unreadable, not a policy, or its id is not that of its content.
+        PolicyFileError: unreadable, not a policy, its id is not that of its content, or not signed as asked.
+        MissingExtra: signatures shall be checked, and the library for it is not installed.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        said = document.pop("id")
+        said, signature = document.pop("id"), document.pop("signature", "")
         policy = PolicyFile.model_validate(document)
     except OSError as error:
         raise PolicyFileError(f"{path}: cannot be read ({error.strerror})") from error
@@ -187,23 +219,37 @@ def load(path: Path) -> PolicyFile:
             f"{path}: content hashes to {policy.id[:12]}, it says {str(said)[:12]}; "
             f"edit a policy with 'offramp policy set', which seals it again"
         )
+    if signers:
+        resolve("split_core.signing:check_signed", "checking a policy's signature", "sign")(
+            policy.id, str(signature), signers, str(path)
+        )
     return policy
 
 
-def save(policy: PolicyFile, path: Path) -> None:
-    """Write atomically, as YAML with the id first."""
-    document = {"id": policy.id, **policy.model_dump(mode="json")}
-    write_atomically(path, yaml.safe_dump(document, sort_keys=False, width=110).encode())
+def save(policy: PolicyFile, path: Path, signature: str = "") -> None:
+    """Write atomically, as YAML with the id first; `signature` is of that id, see `split_core.signing`."""
+    signed = {"signature": signature} if signature else {}
+    document = {"id": policy.id, **signed, **policy.model_dump(mode="json")}
+    # Flow style None: a list of numbers is one line, for people who read the file.
+    write_atomically(path, yaml.safe_dump(document, sort_keys=False, width=110, default_flow_style=None).encode())
 
 
 def differences(old: PolicyFile, new: PolicyFile) -> list[str]:
     """One line per changed value: `bandit.params.c: 0.1 -> 0.2`."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    before, after = _flat(_legible(old)), _flat(_legible(new))
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ]
+
+
+def _legible(policy: PolicyFile) -> dict[str, Any]:
+    """The file as JSON types, histograms as one number per exit: nobody compares bins by eye."""
+    document = policy.model_dump(mode="json")
+    histograms = document["evidence"]["confidence_histograms"]
+    document["evidence"]["confidence_histograms"] = [sha256_of(canonical_json(h))[:12] for h in histograms]
+    return document
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
