@@ -1,0 +1,94 @@
+"""Signatures of policy files: Ed25519, by the library `cryptography` (the extra `sign`).
+
+A policy's id is the SHA-256 of its content and is checked whenever a file is read, so the id is what is signed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from split_core.errors import ConfigError, PolicyFileError
+
+# Says what is signed: a signature made for anything else is none for a policy.
+PURPOSE = b"offramp policy 1:"
+
+
+def make_signing_keys(folder: Path, name: str) -> tuple[Path, Path]:
+    """Make `<name>.sign` (public, hex) and `<name>.sign_secret` (PKCS 8, PEM, mode 600); returns both paths.
+
+    Raises:
+        ConfigError: they are there already, or the folder cannot be written.
+    """
+    public, secret = folder / f"{name}.sign", folder / f"{name}.sign_secret"
+    key = Ed25519PrivateKey.generate()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if public.exists():
+            raise FileExistsError
+        # Readable by nobody else, not even for a moment; refuses a file that is there.
+        with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(_pem(key))
+        public.write_text(_hex(key.public_key()) + "\n", encoding="ascii")
+    except FileExistsError as error:
+        raise ConfigError(f"{public}: exists already, or its secret does; delete both to make a new pair") from error
+    except OSError as error:
+        raise ConfigError(f"{folder}: keys cannot be written ({error.strerror})") from error
+    return public, secret
+
+
+def sign(policy_id: str, secret: Path) -> str:
+    """The signature of a policy with this id, as `<public key> <signature>` in hex.
+
+    Raises:
+        ConfigError: no such file, or no Ed25519 key in it.
+    """
+    try:
+        key = serialization.load_pem_private_key(secret.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"{secret}: no signing key ({error}); make one with 'offramp keys --signing'") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{secret}: expected an Ed25519 key; make one with 'offramp keys --signing'")
+    return f"{_hex(key.public_key())} {key.sign(PURPOSE + policy_id.encode()).hex()}"
+
+
+def check_signed(policy_id: str, signature: str, signers: Sequence[str], where: str) -> None:
+    """Refuse a policy that none of `signers` (public keys in hex) has signed.
+
+    Raises:
+        PolicyFileError: unsigned, signed by somebody else, or the signature is of something else.
+        ConfigError: a key of `signers` is none.
+    """
+    public, _, value = signature.partition(" ")
+    if not value:
+        raise PolicyFileError(f"{where}: not signed, and only signed ones are taken; 'offramp policy sign' does it")
+    if public.lower() not in {key.strip().lower() for key in signers}:
+        raise PolicyFileError(
+            f"{where}: signed by {public[:12]}, which is none of the {len(signers)} keys trusted here"
+        )
+    try:
+        _public(public).verify(bytes.fromhex(value), PURPOSE + policy_id.encode())
+    except (InvalidSignature, ValueError) as error:
+        raise PolicyFileError(f"{where}: the signature is not of this content; sign it again") from error
+
+
+def _public(text: str) -> Ed25519PublicKey:
+    try:
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+    except ValueError as error:
+        raise ConfigError(f"policy_keys: {text[:12]!r} is no Ed25519 public key (64 hex digits)") from error
+
+
+def _hex(key: Ed25519PublicKey) -> str:
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
+
+
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
