@@ -10,7 +10,7 @@ from typing import Any
 
 from partitioner.attach import cuts_of_exits, suits, with_cuts, with_exits
 from partitioner.choose import choose, choose_some, named, successive
-from partitioner.cut import cut
+from partitioner.cut import Parts, cut
 from partitioner.cuts import WIDTH, check_cut, find_cuts
 from partitioner.findings import failure
 from partitioner.listing import CutRow, list_cuts
@@ -18,9 +18,11 @@ from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
 from partitioner.precision.rounding import NO_ROUNDING, Rounded, Rounding, judged, rounded, rounded_before
+from partitioner.sharing import with_shared_weights
 from partitioner.verify import Trial, verify
 from split_core import bundle
 from split_core.errors import CertificateError, ConfigError, ModelError
+from split_core.manifest import Manifest
 from split_core.profiles import HwProfile
 
 MUCH = 0.5  # share of the compute without a cut that is worth a word
@@ -151,17 +153,23 @@ def partition(
     plan = planned(network, wish)
     say(f"cutting into {len(plan.network.cuts) + 1} segments")
     parts = cut(plan.network)
-    manifest = manifest_of(plan.network, parts, identity, plan.blocks)
-    contents = parts.contents()
+    stored = with_shared_weights(parts)
+    manifest, contents = manifest_of(plan.network, stored, identity, plan.blocks), stored.contents()
     prove = _prover(plan.network, trial, clock)
     if rounding.names:
         say(f"rounding to {', '.join(rounding.names)}")
-        held = {file: content for file, content in contents.items() if isinstance(content, bytes)}
-        made = rounded(bundle.Bundle(out, manifest, {}, held), rounding, trial.seed)
-        manifest, contents = made.manifest, {**contents, **made.contents}
+        made = _rounded(out, manifest_of(plan.network, parts, identity, plan.blocks), parts, rounding, trial.seed)
+        manifest = manifest.model_copy(update={"precisions": made.manifest.precisions})
+        contents = {**contents, **made.contents}
         prove = _and_judge(prove, made, clock)
     say("writing and proving")
     return bundle.write(out, manifest, contents, prove)
+
+
+def _rounded(out: Path, manifest: Manifest, parts: Parts, rounding: Rounding, seed: int) -> Rounded:
+    """The pieces in other precisions; each holds all of its own weights."""
+    held = {file: content for file, content in parts.contents().items() if isinstance(content, bytes)}
+    return rounded(bundle.Bundle(out, manifest, {}, held), rounding, seed)
 
 
 def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from google.protobuf.message import EncodeError
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
+from onnx.external_data_helper import uses_external_data
 
 from partitioner.cuts import check_cut, lost_shape
 from partitioner.network import Network
 from partitioner.shape_nodes import shape_nodes
-from partitioner.weights import Weights, gathered
+from partitioner.weights import Weights, put_outside, region_of
 from split_core.bundle import Source
 from split_core.errors import ModelError
 
@@ -23,41 +24,35 @@ Tensors = tuple[str, ...]
 class Part:
     """One piece: a model of its own, as bytes, with the names of its inputs and outputs in order.
 
-    `weights` are those that it keeps outside, in a file of their own beside it.
+    `outside` are the files with weights that it does not hold itself.
     """
 
     file: str
     model: bytes
     inputs: Tensors
     outputs: Tensors
-    weights: Weights | None = None
-
-    @property
-    def weights_file(self) -> str:
-        """Path of the file with the outside weights."""
-        return self.file.removesuffix(".onnx") + ".weights"
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Segments 1..K and heads 1..K-1; `cuts` are the tensors of cuts 0..K-1."""
+    """Segments 1..K and heads 1..K-1; `cuts` are the tensors of cuts 0..K-1; `weights` by file."""
 
     cuts: tuple[Tensors, ...]
     segments: tuple[Part, ...]
     heads: tuple[Part, ...]
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
     def contents(self) -> dict[str, bytes | Source]:
         """What every file of the bundle holds, by name."""
-        parts = (*self.segments, *self.heads)
-        outside = {part.weights_file: part.weights for part in parts if part.weights is not None}
-        return {**{part.file: part.model for part in parts}, **outside}
+        return {**{part.file: part.model for part in (*self.segments, *self.heads)}, **self.weights}
 
 
 def cut(network: Network) -> Parts:
     """Cut `network` at its cuts 1..K-1, with exit k's head behind cut k where the network has exits.
 
-    Every weight is stored once in each piece that needs it.  Nodes, opset, IR version and the dynamic axes
-    stay as they are; what depends on shapes alone is made again from the shapes of what crosses.
+    Every piece has the weights that it needs, those of a large network in files of their own.  Nodes, opset,
+    IR version and the dynamic axes stay as they are; what depends on shapes alone is made again from the shapes of what crosses.
 
     Raises:
         ModelError: not a valid cut, cuts in the wrong order, or a skip connection that a cut does not
@@ -67,15 +62,16 @@ def cut(network: Network) -> Parts:
         check_cut(network, tensors)
     borders = [network.flow.inputs, *network.cuts]
     ends = [*network.cuts, network.finals]
+    weights: dict[str, Weights] = {}
     segments = tuple(
-        _part(network, f"segments/segment_{k}.onnx", before, after)
+        _part(network, f"segments/segment_{k}.onnx", before, after, weights)
         for k, (before, after) in enumerate(zip(borders, ends, strict=True), 1)
     )
     heads = tuple(
-        _part(network, f"heads/exit_{k}.onnx", _needed(network, tensors, logits), (logits,))
+        _part(network, f"heads/exit_{k}.onnx", _needed(network, tensors, logits), (logits,), weights)
         for k, (tensors, logits) in enumerate(zip(network.cuts, network.exits[:-1], strict=False), 1)
     )
-    return Parts(tuple(borders), segments, heads)
+    return Parts(tuple(borders), segments, heads, weights)
 
 
 def _needed(network: Network, tensors: Tensors, logits: str) -> Tensors:
@@ -85,16 +81,19 @@ def _needed(network: Network, tensors: Tensors, logits: str) -> Tensors:
     return tuple(name for name in tensors if name in taken) or tensors
 
 
-def _part(network: Network, file: str, inputs: Tensors, outputs: Tensors) -> Part:
+def _part(network: Network, file: str, inputs: Tensors, outputs: Tensors, weights: dict[str, Weights]) -> Part:
+    """One piece; weights that it keeps outside are added to `weights`."""
     inside = network.flow.ancestors(outputs, stop=inputs)
     _check_closed(network, file, inputs, outputs, inside)
     model = _model(network, file, inputs, outputs, sorted(inside))
-    part = Part(file, b"", inputs, outputs)
-    weights = None
-    if network.folder is not None:
-        weights = gathered(list(model.graph.initializer), network.folder, PurePosixPath(part.weights_file).name)
+    beside = file.removesuffix(".onnx") + ".weights"
+    external = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
+    if network.folder is not None and external:
+        regions = [region_of(tensor, network.folder) for tensor in external]
+        weights[beside] = put_outside(external, regions, PurePosixPath(beside).name)
     try:
-        return replace(part, model=model.SerializeToString(deterministic=True), weights=weights)
+        data = model.SerializeToString(deterministic=True)
+        return Part(file, data, inputs, outputs, (beside,) if beside in weights else ())
     except (ValueError, EncodeError) as error:  # protobuf's limit
         raise ModelError(
             f"{file}: a piece of more than 2 GB cannot be written as one file; save the network with external weights, "

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from partitioner.cut import Part, Parts
 from partitioner.network import Network
 from partitioner.preprocess import Said, settled
+from partitioner.weights import Weights
 from split_core.config import Section, first_error
 from split_core.errors import ConfigError, ModelError
 from split_core.files import sha256_of
@@ -71,8 +72,8 @@ def manifest_of(network: Network, parts: Parts, identity: Identity, blocks: Mapp
                 Cut(index=k, tensors=_specs(network, tensors), block=blocks.get(tensors, "") if k else "input")
                 for k, tensors in enumerate(parts.cuts)
             ),
-            segments=tuple(_piece(part, trained=True) for part in parts.segments),
-            heads=tuple(_piece(part, trained=part.outputs[0] not in network.untrained) for part in parts.heads),
+            segments=tuple(_piece(parts, part, trained=True) for part in parts.segments),
+            heads=tuple(_piece(parts, part, trained=part.outputs[0] not in network.untrained) for part in parts.heads),
             outputs=_specs(network, network.finals),
             axes=_axes(network, (*parts.cuts, network.finals)),
             source=network.source,
@@ -133,7 +134,7 @@ def _specs(network: Network, tensors: Sequence[str]) -> tuple[Spec, ...]:
     return tuple(Spec(name=spec.name, dtype=spec.dtype, shape=spec.shape) for spec in specs)
 
 
-def _piece(part: Part, *, trained: bool) -> Piece:
+def _piece(parts: Parts, part: Part, *, trained: bool) -> Piece:
     return Piece(
         file=part.file,
         sha256=sha256_of(part.model),
@@ -141,11 +142,9 @@ def _piece(part: Part, *, trained: bool) -> Piece:
         inputs=part.inputs,
         outputs=part.outputs,
         trained=trained,
-        weights=_weights(part),
+        weights=tuple(_file(name, parts.weights[name]) for name in part.outside),
     )
 
 
-def _weights(part: Part) -> File | None:
-    if part.weights is None:
-        return None
-    return File(file=part.weights_file, sha256=part.weights.sha256, bytes=part.weights.size_bytes)
+def _file(name: str, weights: Weights) -> File:
+    return File(file=name, sha256=weights.sha256, bytes=weights.size_bytes)

@@ -89,7 +89,7 @@ def _width(columns: Columns, left_out: Sequence[str]) -> int:
 
 
 def _bytes(piece: Piece) -> int:
-    return piece.bytes + (piece.weights.bytes if piece.weights is not None else 0)
+    return piece.bytes + sum(file.bytes for file in piece.weights)
 
 
 def _head(manifest: Manifest, k: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,25 +20,55 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """`length` bytes of a file from `offset` on, to be put at `place`."""
+class Region:
+    """`size` bytes of a file from `offset` on."""
 
     path: Path
     offset: int
-    length: int
-    place: int
+    size: int
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes, some at a time."""
+        with self.path.open("rb") as source:
+            source.seek(self.offset)
+            left = self.size
+            while left > 0 and (block := source.read(min(left, BLOCK))):
+                yield block
+                left -= len(block)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes in memory."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return len(self.data)
+
+    def blocks(self) -> Iterator[bytes]:
+        """All at once."""
+        yield self.data
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights that is made of slices of others, in the order of their places."""
+    """A file of weights, laid out one after another so that each can be mapped into memory."""
 
-    slices: tuple[Slice, ...]
+    contents: tuple[Region | Held, ...]
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where each begins."""
+        sizes = [-(-content.size // ALIGNMENT) * ALIGNMENT for content in self.contents]
+        return tuple(itertools.accumulate(sizes[:-1], initial=0))
 
     @property
     def size_bytes(self) -> int:
         """Size of the file."""
-        return self.slices[-1].place + self.slices[-1].length
+        return self.places[-1] + self.contents[-1].size
 
     @cached_property
     def sha256(self) -> str:
@@ -58,32 +89,35 @@ class Weights:
 
     def _blocks(self) -> Iterator[bytes]:
         end = 0
-        for piece in self.slices:
-            yield bytes(piece.place - end)
-            with piece.path.open("rb") as source:
-                source.seek(piece.offset)
-                left = piece.length
-                while left > 0 and (block := source.read(min(left, BLOCK))):
-                    yield block
-                    left -= len(block)
-            end = piece.place + piece.length
+        for place, content in zip(self.places, self.contents, strict=True):
+            yield bytes(place - end)
+            yield from content.blocks()
+            end = place + content.size
 
 
-def gathered(tensors: list[TensorProto], folder: Path, location: str) -> Weights | None:
-    """Point the external ones of `tensors`, in place, to one file named `location`; returns what that file holds."""
-    slices: list[Slice] = []
-    end = 0
-    for tensor in tensors:
-        if not uses_external_data(tensor):
-            continue
-        info = ExternalDataInfo(tensor)
-        length = info.length or (folder / info.location).stat().st_size - (info.offset or 0)
-        slices.append(Slice(folder / info.location, info.offset or 0, length, end))
-        del tensor.external_data[:]
-        for key, value in (("location", location), ("offset", str(end)), ("length", str(length))):
-            tensor.external_data.add(key=key, value=value)
-        end = -(-(end + length) // ALIGNMENT) * ALIGNMENT
-    return Weights(tuple(slices)) if slices else None
+def put_outside(tensors: Sequence[TensorProto], contents: Sequence[Region | Held], location: str) -> Weights:
+    """Point `tensors`, in place, to a file named `location` that holds `contents`, one for each; returns that file."""
+    weights = Weights(tuple(contents))
+    for tensor, place, content in zip(tensors, weights.places, contents, strict=True):
+        point_outside(tensor, location, place, content.size)
+    return weights
+
+
+def point_outside(tensor: TensorProto, location: str, offset: int, size: int) -> None:
+    """Let the tensor, in place, have its values in a file beside the model."""
+    header = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    tensor.CopyFrom(header)
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(size))):
+        tensor.external_data.add(key=key, value=value)
+
+
+def region_of(tensor: TensorProto, folder: Path) -> Region:
+    """Where the values of an external tensor are."""
+    info = ExternalDataInfo(tensor)
+    offset = info.offset or 0
+    path = folder / info.location
+    return Region(path, offset, info.length or path.stat().st_size - offset)
 
 
 def digest_of(model: bytes, files: Sequence[Path]) -> str:

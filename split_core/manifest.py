@@ -64,13 +64,14 @@ class Piece(File):
     Attributes:
         inputs, outputs: names, in order.
         trained: False for a head that was attached here and knows nothing yet: it answers 1/C for every class.
-        weights: file with the weights that do not fit into the ONNX file, which ends at 2 GB.
+        weights: files with those weights that the ONNX file does not hold: it ends at 2 GB, and segments share
+            what several of them use.
     """
 
     inputs: tuple[str, ...] = Field(min_length=1)
     outputs: tuple[str, ...] = Field(min_length=1)
     trained: bool = True
-    weights: File | None = None
+    weights: tuple[File, ...] = ()
 
 
 class Precision(_Strict):
@@ -209,5 +210,5 @@ class Manifest(_Strict):
         return tuple(piece for name in ("", *self.precisions) for piece in self.pieces(name))
 
     def weights(self) -> tuple[File, ...]:
-        """Files with weights that pieces do not hold themselves."""
-        return tuple(piece.weights for piece in self.all_pieces() if piece.weights is not None)
+        """Files with weights that pieces do not hold themselves, each once."""
+        return tuple(dict.fromkeys(file for piece in self.all_pieces() for file in piece.weights))
