@@ -11,7 +11,7 @@ from typing import Any
 from partitioner.attach import cuts_of_exits, suits, with_cuts, with_exits
 from partitioner.choose import choose, choose_some, named, successive
 from partitioner.cut import Parts, cut
-from partitioner.cuts import WIDTH, check_cut, find_cuts
+from partitioner.cuts import WIDTH, CutPoint, check_cut, find_cuts
 from partitioner.findings import failure
 from partitioner.listing import CutRow, list_cuts
 from partitioner.manifest import Identity, manifest_of
@@ -109,7 +109,17 @@ def _rows_chosen(network: Network, rows: list[CutRow], wish: Wish) -> list[CutRo
         return named(network, rows, [name.strip() for name in wish.cuts.split(",")])
     if wish.cuts.strip("0") == "":
         raise ConfigError(f"--cuts {wish.cuts}: expected at least 1; a network that is not cut needs no bundle")
-    return choose(following, int(wish.cuts), _progress(network, following, wish.profile))
+    count = int(wish.cuts)
+    own = _with_own_exits(network, following)
+    candidates = own if len(own) >= count else following
+    return choose(candidates, count, _progress(network, candidates, wish.profile))
+
+
+def _with_own_exits(network: Network, rows: list[CutRow]) -> list[CutRow]:
+    """Those cuts that an exit of the network's own hangs on: it was trained, a new head was not."""
+    points = [CutPoint(row.tensors, row.nodes_before) for row in rows]
+    hung = {point.tensors for point in cuts_of_exits(with_cuts(network, ()), points)}
+    return [row for row in rows if row.tensors in hung]
 
 
 def _progress(network: Network, rows: list[CutRow], profile: HwProfile | None) -> list[float]:

@@ -7,13 +7,17 @@ import onnx
 import pytest
 from onnx import ModelProto, numpy_helper
 
+from partitioner import build
 from partitioner.attach import suits, with_cuts, with_exits
+from partitioner.build import Wish
 from partitioner.cut import cut
 from partitioner.heads import HEADS
 from partitioner.importers.onnx import network_of as imported
 from partitioner.network import Network
+from partitioner.sources import read_network
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.errors import ConfigError, ModelError
+from split_core.resources import config_path
 from tests.partitioner.proof import proved
 from tests.tiny import tiny_model
 
@@ -118,3 +122,12 @@ def test_what_suits_can_be_attached(name: str) -> None:
     else:
         with pytest.raises(ModelError, match="suits"):
             with_exits(made, name)
+
+
+def test_a_number_of_cuts_keeps_to_places_where_the_network_has_exits_of_its_own() -> None:
+    network = read_network(str(config_path("demo/network.onnx")))
+    few, many = (build.planned(network, Wish(count)).network for count in ("3", "7"))
+    assert few.cuts == (("hidden_3",), ("hidden_4",), ("hidden_5",))
+    assert few.exits == ("exit_3", "exit_4", "exit_5", "exit_6")
+    assert few.untrained == ()
+    assert len(many.untrained) >= 2  # it has five such places only
