@@ -41,7 +41,7 @@ COMMANDS = {
     "edge": Command("edge_runtime.cli:edge", "", "Run a camera."),
     "link": Command("split_core.commands:link", "", "Put a slow link between a camera and a worker."),
     "replay": Command("bandits.cli:replay_command", "", "Play policies over a trace, with the trivial ones beside."),
-    "policy": Command("split_core.commands:policy_command", "", "Show, compare or change a policy file."),
+    "policy": Command("split_core.policy_commands:policy_command", "", "Show, check, change, promote policy files."),
     "report": Command("bandits.report.cli:report", "report", "Draw the report of a run as one HTML file."),
 }
 

@@ -1,4 +1,4 @@
-"""Small commands that belong to no side: `offramp keys`, `offramp link`, `offramp policy`."""
+"""Small commands that belong to no side: `offramp keys`, `offramp link`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 
-from split_core import policy as policies
-from split_core.config import parsed
-from split_core.errors import ConfigError
-from split_core.policy import PolicyFile
+from split_core.registry import resolve
 from split_core.transport.keys import make_keys
 from split_core.transport.shaped import Link, Relay
 
@@ -26,11 +22,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on
 
 def keys(
     folder: Annotated[Path, typer.Argument(help="Where to write NAME.key (public) and NAME.key_secret.")],
-    name: Annotated[str, typer.Option(help="Whose keys: worker, or a camera's name.")] = "worker",
+    name: Annotated[str, typer.Option(help="Whose keys: worker, or a camera's name; or who signs.")] = "worker",
+    signing: Annotated[
+        bool, typer.Option("--signing", help="A pair for policy files: NAME.sign, .sign_secret.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a pair of CURVE keys.  Cameras get the worker's .key; nobody else gets a .key_secret."""
-    public, secret = make_keys(folder, name)
+    """Make a pair of CURVE keys.  Cameras get the worker's .key; nobody else gets a .key_secret.
+
+    With --signing, a pair of Ed25519 keys for policy files; the public one goes into a camera's `policy_keys`.
+    """
+    if signing:
+        public, secret = resolve("split_core.signing:make_signing_keys", "offramp keys --signing", "sign")(folder, name)
+    else:
+        public, secret = make_keys(folder, name)
     if as_json:
         print(json.dumps({"public": str(public), "secret": str(secret)}))
     else:
@@ -62,47 +67,3 @@ def _obey(relay: Relay) -> None:
             print(line.strip(), flush=True)
         except (ValueError, TypeError) as error:
             print(f"offramp link: {line.strip()!r} is no change of a link ({error})", file=sys.stderr, flush=True)
-
-
-def policy_command(
-    action: Annotated[str, typer.Argument(help="show, diff or set")],
-    path: Annotated[Path, typer.Argument(help="A policy file.")],
-    more: Annotated[list[str] | None, typer.Argument(help="diff: another file; set: key=value ...")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show, compare or change a policy file.
-
-    `set` writes the file again with a new version and seal: offramp policy set p.yaml bandit.params.c=0.2
-    """
-    if action == "show":
-        shown = policies.load(path)
-        print(json.dumps(shown.model_dump(mode="json")) if as_json else path.read_text(encoding="utf-8"))
-    elif action == "diff" and more and len(more) == 1:
-        lines = policies.differences(policies.load(path), policies.load(Path(more[0])))
-        print(json.dumps(lines) if as_json else "\n".join(lines) or "no difference")
-    elif action == "set" and more:
-        changed = change(policies.load(path), more)
-        policies.save(changed, path)
-        print(json.dumps({"id": changed.id}) if as_json else f"{path}: version {changed.version}, id {changed.id[:12]}")
-    else:
-        raise ConfigError("expected: policy show FILE | policy diff FILE OTHER | policy set FILE key=value ...")
-
-
-def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
-    """The policy with `key=value` items changed and its version raised.
-
-    Raises:
-        ConfigError: an unknown key or a bad value.
-    """
-    document = policy.model_dump(mode="json")
-    for item in items:
-        key, equals, value = item.partition("=")
-        *sections, last = key.split(".")
-        target: Any = document
-        for section in sections:
-            target = target.get(section) if isinstance(target, dict) else None
-        if not equals or not isinstance(target, dict):
-            raise ConfigError(f"{item!r}: expected key=value with a key of the policy, for example objective.mu=0.02")
-        target[last] = yaml.safe_load(value)
-    document["version"] = policy.version + 1
-    return parsed(document, PolicyFile, "policy")

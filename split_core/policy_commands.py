@@ -1,0 +1,211 @@
+"""`offramp policy VERB ...`: from a candidate to the policy that a running camera follows, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from split_core import bundle as bundles
+from split_core import policy as policies
+from split_core import profiles, traces
+from split_core.config import parsed
+from split_core.errors import ConfigError, PolicyFileError
+from split_core.policy import PolicyFile
+from split_core.policy_store import PolicyStore, policy_path
+from split_core.registry import resolve, suggestion
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was written on the command line, behind the verb; options as in `policy_command`."""
+
+    path: Path
+    more: tuple[str, ...]
+    bundle: Path | None
+    profile: Path | None
+    trace: Path | None
+    key: Path | None
+    signers: tuple[str, ...]
+    to: str
+
+    @property
+    def bundle_id(self) -> str:
+        """Of the bundle that was named; empty when none was."""
+        return bundles.load(self.bundle).id if self.bundle else ""
+
+    def store(self) -> PolicyStore:
+        """The folder that was named."""
+        return PolicyStore(self.path, self.signers)
+
+    def only(self, usage: str) -> str:
+        """The one further argument.
+
+        Raises:
+            ConfigError: another number of them.
+        """
+        if len(self.more) != 1:
+            raise ConfigError(f"expected: policy {usage}")
+        return self.more[0]
+
+
+Told = tuple[Any, str]  # for machines, for people
+
+
+def policy_command(
+    verb: Annotated[str, typer.Argument(help="show, diff, set, check, sign, add, promote, rollback or history")],
+    path: Annotated[Path, typer.Argument(help="A policy file, or a store: a folder of them.")],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(help="diff: another file; set: key=value ...; add: a file; promote: a version's name"),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="check, promote, rollback: the bundle it must be for.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="check: the profile it will run with.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="check: the trace it was calibrated on.")] = None,
+    key: Annotated[Path | None, typer.Option(help="sign: the .sign_secret file.")] = None,
+    signers: Annotated[
+        list[str] | None, typer.Option("--signer", help="Public key in hex: take only what it has signed.")
+    ] = None,
+    to: Annotated[str, typer.Option(help="promote: shadow or active; by default the next state.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")] = False,
+) -> None:
+    """Show, compare, change, check and sign policy files; promote and roll back those of a store.
+
+    `set` writes the file again with a new version and seal: offramp policy set p.yaml bandit.params.c=0.2
+    A running camera whose `policy:` is the store follows promote and rollback without a restart.
+    """
+    if verb not in VERBS:
+        raise ConfigError(f"no verb {verb!r}{suggestion(verb, list(VERBS))}; there are: {', '.join(VERBS)}")
+    request = Request(path, tuple(more or ()), bundle, profile, trace, key, tuple(signers or ()), to)
+    for_machines, for_people = VERBS[verb](request)
+    print(json.dumps(for_machines) if as_json else for_people)
+
+
+def show(request: Request) -> Told:
+    """The file, or the active one of a store."""
+    path = policy_path(request.path)
+    return policies.load(path).model_dump(mode="json"), path.read_text(encoding="utf-8")
+
+
+def diff(request: Request) -> Told:
+    """Changed values, one a line."""
+    other = Path(request.only("diff FILE OTHER"))
+    files = (policies.load(policy_path(path)) for path in (request.path, other))
+    lines = policies.differences(*files)
+    return lines, "\n".join(lines) or "no difference"
+
+
+def set_values(request: Request) -> Told:
+    """A changed file, sealed again."""
+    path = request.path
+    if not request.more:
+        raise ConfigError("expected: policy set FILE key=value ...")
+    if path.is_dir():
+        raise ConfigError(f"{path}: versions of a store never change; set a copy and 'offramp policy add' it")
+    changed = change(policies.load(path), list(request.more))
+    policies.save(changed, path)
+    return {"id": changed.id}, f"{path}: version {changed.version}, id {changed.id[:12]}"
+
+
+def check(request: Request) -> Told:
+    """Everything that can be checked of a file before it is used."""
+    path = policy_path(request.path)
+    policy = policies.load(path, request.signers)
+    passed = ["content", *(["signature"] if request.signers else [])]
+    if request.bundle:
+        bundle = bundles.load(request.bundle)
+        policy.check_bound_to(bundle.id, bundle.manifest.exits, str(path))
+        passed.append("bundle")
+    if request.profile:
+        measured = profiles.load(request.profile)
+        measured.check_bound_to(policy.bundle_id, str(request.profile), measured.precision)
+        passed.append("profile")
+    if request.trace:
+        _check_data(policy, request.trace, path)
+        passed.append("data")
+    return {"id": policy.id, "passed": passed}, f"{path}: {', '.join(passed)} as it should be"
+
+
+def _check_data(policy: PolicyFile, trace: Path, where: Path) -> None:
+    digest, expected = traces.load(trace).digest(), policy.evidence.data_sha256
+    if digest != expected:
+        raise PolicyFileError(f"{where}: calibrated on data {expected[:12]}, {trace} is {digest[:12]}")
+
+
+def sign(request: Request) -> Told:
+    """The same file, signed."""
+    if request.key is None or request.path.is_dir():
+        raise ConfigError(
+            "expected: policy sign FILE --key NAME.sign_secret; make a pair with 'offramp keys --signing'"
+        )
+    policy = policies.load(request.path)
+    signature = resolve("split_core.signing:sign", "signing a policy", "sign")(policy.id, request.key)
+    policies.save(policy, request.path, signature)
+    signer = signature.partition(" ")[0]
+    return {"id": policy.id, "signer": signer}, f"{request.path}: signed by {signer}"
+
+
+def add(request: Request) -> Told:
+    """A file into the store, as its candidate."""
+    name = request.store().add(Path(request.only("add STORE FILE")))
+    return {"name": name}, f"{request.path}: {name} is the candidate"
+
+
+def promote(request: Request) -> Told:
+    """The next state."""
+    if request.to not in ("", "shadow", "active"):
+        raise ConfigError(f"--to {request.to!r}: expected shadow or active")
+    name = request.only("promote STORE [NAME]") if request.more else ""
+    entry = request.store().promote(request.to, name, request.bundle_id)
+    return asdict(entry), f"{request.path}: {entry.name} is {entry.to}, before: {entry.was or 'none'}"
+
+
+def rollback(request: Request) -> Told:
+    """The policy that was active before."""
+    entry = request.store().rollback(request.bundle_id)
+    return asdict(entry), f"{request.path}: {entry.name} is active again, before: {entry.was}"
+
+
+def history(request: Request) -> Told:
+    """Who did what, newest last; and where the pointers are."""
+    entries = request.store().history()
+    lines = [f"{e.at}  {e.who}  {e.what:<8}  {e.name}  -> {e.to}" for e in entries]
+    return [asdict(entry) for entry in entries], "\n".join(lines) or "nothing was done yet"
+
+
+def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
+    """The policy with `key=value` items changed and its version raised.
+
+    Raises:
+        ConfigError: an unknown key or a bad value.
+    """
+    document = policy.model_dump(mode="json")
+    for item in items:
+        key, equals, value = item.partition("=")
+        *sections, last = key.split(".")
+        target: Any = document
+        for section in sections:
+            target = target.get(section) if isinstance(target, dict) else None
+        if not equals or not isinstance(target, dict):
+            raise ConfigError(f"{item!r}: expected key=value with a key of the policy, for example objective.mu=0.02")
+        target[last] = yaml.safe_load(value)
+    document["version"] = policy.version + 1
+    return parsed(document, PolicyFile, "policy")
+
+
+VERBS: dict[str, Callable[[Request], Told]] = {
+    "show": show,
+    "diff": diff,
+    "set": set_values,
+    "check": check,
+    "sign": sign,
+    "add": add,
+    "promote": promote,
+    "rollback": rollback,
+    "history": history,
+}
