@@ -54,7 +54,7 @@ class Instant:
         self._answers = answers
         self._real = OnnxRuntimeBackend()
 
-    def load(self, model: bytes, *, threads: int) -> Any:
+    def load(self, model: bytes, *, threads: int, folder: Path | None = None) -> Any:
         real = self._real.load(model, threads=threads)
         return InstantSession(real.inputs, real.outputs, self._answers(real.outputs))
 

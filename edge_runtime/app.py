@@ -92,7 +92,7 @@ class EdgeApp:
         return EdgeLoop(
             self.feed.slot,
             prefix=prefix,
-            reader=loaded.policy_file.reader(),
+            reader=loaded.policy_file.reader(Path(config.policy).parent),
             policy=self._policy,
             costs=loaded.costs(),
             objective=loaded.objective,

@@ -17,13 +17,13 @@ from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, S
 from edge_runtime.costs import CostBook
 from edge_runtime.offload import Offloader, Parcel, Reply
 from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Prefix
+from edge_runtime.prefix import Prefix, Run
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
 from edge_runtime.ticket import NOTHING, Ending, Ticket, outcome_of, record_of
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.objective import Objective
-from split_core.readings import Reader
+from split_core.readings import Reader, Reading
 from split_core.telemetry.decisions import FrameRecord
 
 OnOutcome = Callable[[Outcome, FrameRecord], None]
@@ -98,7 +98,7 @@ class EdgeLoop:
         run = self._prefix.start(np.zeros(self._prefix.preprocess.image_shape, np.uint8))
         for k in range(1, self._prefix.exits + 1):
             run.deepen()
-            self._reader.read(k, run.logits())
+            self._read(k, run, ())
 
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""
@@ -165,7 +165,11 @@ class EdgeLoop:
             run.deepen()
             if settle and self.in_flight:
                 self._settle()
-        ticket.readings.append(self._reader.read(target, run.logits()))
+        ticket.readings.append(self._read(target, run, ticket.readings))
+
+    def _read(self, exit: int, run: Run, earlier: Sequence[Reading]) -> Reading:
+        hidden = run.pooled_hidden() if self._reader.wants_hidden else None
+        return self._reader.read(exit, run.logits(), hidden, earlier)
 
     def _run_ms(self, depth: int, target: int) -> float:
         return self._costs.segment_ms(depth + 1, target) + self._costs.head_ms(target)
@@ -230,7 +234,7 @@ class EdgeLoop:
 
     def _take(self, ticket: Ticket, reply: Reply) -> None:
         assert ticket.parcel is not None
-        verdict = self._reader.read(reply.exit, reply.logits)
+        verdict = self._reader.read(reply.exit, reply.logits, None, ticket.readings)
         parcel = ticket.parcel
         self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms)
         cost = self._finish(ticket, Ending(verdict, "cloud", reply=reply))

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
+from split_core.criteria.base import pooled
 from split_core.errors import BundleError
 from split_core.preprocess import Preprocess
 from split_core.profiles import HwProfile
-from split_core.tensors import Array
+from split_core.tensors import Array, FloatArray
 from split_core.tokeniser import Tokeniser
 
 
@@ -140,6 +141,12 @@ class Run:
     def tensors(self, cut: int) -> list[Array]:
         """What crosses `cut`, which must have been reached; cut 0 is the canonical image."""
         return [self.image] if cut == 0 else self._hidden[cut - 1]
+
+    def pooled_hidden(self) -> FloatArray | None:
+        """(D,) the hidden state that the exit at the present depth reads, pooled; None at the last exit."""
+        if self.depth == self._prefix.exits:
+            return None
+        return pooled(self._hidden[-1][self._prefix.head_feeds[self.depth - 1][0]])
 
     def deepen(self) -> None:
         """Run the next segment.

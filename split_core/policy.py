@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from split_core.config import Section, first_error
-from split_core.criteria import CRITERIA
+from split_core.criteria.arrays import read_arrays
+from split_core.criteria.build import make_criterion
 from split_core.errors import PolicyFileError
 from split_core.files import canonical_json, sha256_of, write_atomically
 from split_core.objective import Objective
@@ -22,6 +23,7 @@ from split_core.readings import ExitCalibration, Reader
 from split_core.registry import resolve
 
 FORMAT = 1
+OPTIONAL = frozenset({"criterion_params", "criterion_arrays"})
 
 
 class ObjectiveSection(Section):
@@ -65,6 +67,13 @@ class ExitSection(Section):
     def build(self) -> ExitCalibration:
         """The value that computes."""
         return ExitCalibration(self.temperature, self.scores, self.accuracies)
+
+
+class ArraysSection(Section):
+    """Trained arrays of a criterion: an `.npz` beside the policy file, which is refused when it was changed."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.npz$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class BanditSection(Section):
@@ -147,6 +156,8 @@ class PolicyFile(Section):
     Attributes:
         bundle_id: the bundle it was made for; loading it with another one is refused.
         criterion: name in `split_core.criteria.CRITERIA`.
+        criterion_params: its parameters.
+        criterion_arrays: its trained arrays, when it has any.
         exits: calibration of exits 1..K.
         bandit: who decides, and how.
         objective: what costs what.
@@ -158,6 +169,8 @@ class PolicyFile(Section):
     version: int = Field(default=1, ge=1)
     bundle_id: str = Field(pattern=r"^[0-9a-f]{64}$")
     criterion: str = "max_prob"
+    criterion_params: dict[str, Any] = Field(default_factory=dict)
+    criterion_arrays: ArraysSection | None = None
     exits: tuple[ExitSection, ...] = Field(min_length=1)
     bandit: BanditSection = Field(default_factory=BanditSection)
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
@@ -170,13 +183,27 @@ class PolicyFile(Section):
         """SHA-256 of the content, in hex; of what is not a default, so that a new setting changes no old id."""
         return sha256_of(canonical_json(self.model_dump(mode="json", exclude_defaults=True)))
 
-    def reader(self) -> Reader:
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out what older files do not know, so that their ids stay what they are."""
+        document: dict[str, Any] = write(self)
+        return {key: value for key, value in document.items() if value or key not in OPTIONAL}
+
+    def reader(self, folder: Path | None = None) -> Reader:
         """Turns this bundle's logits into calibrated readings.
 
+        Args:
+            folder: where `criterion_arrays` lies: beside the policy file.
+
         Raises:
-            ConfigError: the criterion does not exist.
+            ConfigError: the criterion or one of its parameters does not exist, or its arrays are not given.
+            PolicyFileError: the arrays are not those that the policy was made with.
         """
-        return Reader([section.build() for section in self.exits], CRITERIA.load(self.criterion))
+        arrays = None
+        if self.criterion_arrays:
+            arrays = read_arrays((folder or Path()) / self.criterion_arrays.file, self.criterion_arrays.sha256)
+        criterion = make_criterion(self.criterion, exits=len(self.exits), params=self.criterion_params, arrays=arrays)
+        return Reader([section.build() for section in self.exits], criterion)
 
     def check_bound_to(self, bundle_id: str, exits: int, where: str = "policy") -> None:
         """Refuse another bundle.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from split_core.criteria.base import EARLIER, HIDDEN, Criterion, Plain, Seen
 from split_core.criteria.entropy import entropy_nats
 from split_core.criteria.margin import margin
 from split_core.tensors import Array, FloatArray
-
-Criterion = Callable[[FloatArray], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +20,18 @@ class Reading:
 
     Attributes:
         exit: 1..K.
-        label: the likeliest class.
+        label: the likeliest class; -1 when the criterion says that it is none of them.
         confidence: calibrated, in [0, 1].
-        probabilities: (C,) float64 after temperature; None for a reading from a trace, which keeps none.
+        probabilities: (C,) float64 that the answer is made of: this exit's after temperature, unless the
+            criterion combines exits; None for a reading from a trace, which keeps none.
+        seen: what later exits are judged with; None when the criterion looks at one exit only.
     """
 
     exit: int
     label: int
     confidence: float
     probabilities: FloatArray | None = field(default=None, compare=False, repr=False)
+    seen: Seen | None = field(default=None, compare=False, repr=False)
 
     @property
     def margin(self) -> float:
@@ -75,33 +77,65 @@ def softmax(logits: Array, temperature: float = 1.0) -> FloatArray:
 class Reader:
     """Turns logits of any exit into readings; what the device and calibration both use.
 
+    The temperature comes before the criterion, the reliability map after it.
+
     Args:
         calibrations: one per exit, the first for exit 1.
-        criterion: probabilities (C,) to a score in [0, 1].
+        criterion: judges what was seen of a frame so far.
     """
 
     def __init__(self, calibrations: Sequence[ExitCalibration], criterion: Criterion) -> None:
         self._calibrations = tuple(calibrations)
         self._criterion = criterion
+        # Most criteria look at one exit's probabilities; they are spared everything else.
+        self._score = criterion.score if isinstance(criterion, Plain) else None
         self._maps = [
             (np.asarray(c.scores), np.asarray(c.accuracies)) if c.scores else None for c in self._calibrations
         ]
+        self.wants_hidden = HIDDEN in criterion.needs
+        self.wants_earlier = EARLIER in criterion.needs
 
     @property
     def exits(self) -> int:
         """How many exits there are, the final one included."""
         return len(self._calibrations)
 
-    def read(self, exit: int, logits: Array) -> Reading:
-        """The reading of `exit` (from 1) for one sample's (C,) logits.
+    def read(
+        self, exit: int, logits: Array, hidden: FloatArray | None = None, earlier: Sequence[Reading] = ()
+    ) -> Reading:
+        """The reading of `exit` (from 1) for one sample.
 
-        Non-finite logits give confidence 0: a broken exit must never answer.
+        Args:
+            exit: 1..K.
+            logits: (C,); not finite gives confidence 0: a broken exit must never answer.
+            hidden: (D,), see `criteria.base.Seen`; wanted when `wants_hidden`, where this device has it.
+            earlier: this reader's readings of the same frame, in order; wanted when `wants_earlier`.
+                Those of broken exits are passed over.
         """
         if not np.isfinite(logits).all():
             return Reading(exit, 0, 0.0)
-        calibration = self._calibrations[exit - 1]
-        probabilities = softmax(logits, calibration.temperature)
-        score = min(1.0, max(0.0, self._criterion(probabilities)))
+        probabilities = softmax(logits, self._calibrations[exit - 1].temperature)
+        if self._score is None:
+            return self._judged(exit, logits, probabilities, hidden, earlier)
+        score = min(1.0, max(0.0, self._score(probabilities)))
+        return Reading(exit, int(probabilities.argmax()), self._mapped(exit, score), probabilities)
+
+    def _mapped(self, exit: int, score: float) -> float:
         knots = self._maps[exit - 1]
-        confidence = score if knots is None else float(np.interp(score, *knots))
-        return Reading(exit, int(probabilities.argmax()), confidence, probabilities)
+        return score if knots is None else float(np.interp(score, *knots))
+
+    def _judged(
+        self,
+        exit: int,
+        logits: Array,
+        probabilities: FloatArray,
+        hidden: FloatArray | None,
+        earlier: Sequence[Reading],
+    ) -> Reading:
+        scaled = np.asarray(logits, np.float64) / self._calibrations[exit - 1].temperature
+        seen = Seen(exit, scaled, probabilities, hidden)
+        before = [reading.seen for reading in earlier if reading.seen is not None]
+        judgement = self._criterion((*before, seen))
+        score = min(1.0, max(0.0, judgement.score))
+        label = int(judgement.probabilities.argmax()) if judgement.known else -1
+        return Reading(exit, label, self._mapped(exit, score), judgement.probabilities, seen)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from split_core.errors import TraceError
 from split_core.files import sha256_of, write_atomically
-from split_core.readings import Reader
+from split_core.readings import Reader, Reading
 from split_core.tensors import Array
 
 
@@ -90,13 +90,16 @@ class Traces:
         """The same trace with confidences and predictions as `reader` makes them from the logits.
 
         Raises:
-            TraceError: the trace kept no logits, or has another number of exits.
+            TraceError: the trace kept no logits or has another number of exits, or the criterion needs
+                hidden states, which no trace keeps.
         """
         if not self.logits.size:
             raise TraceError("this trace kept no logits; record it again with 'offramp trace'")
         if reader.exits != self.exits:
             raise TraceError(f"the policy has {reader.exits} exits, the trace {self.exits}")
-        readings = [[reader.read(k + 1, row[k]) for k in range(self.exits)] for row in self.logits]
+        if reader.wants_hidden:
+            raise TraceError("the criterion needs hidden states, a trace keeps logits only; choose another criterion")
+        readings = [_readings(reader, row) for row in self.logits]
         confidence = np.array([[r.confidence for r in row] for row in readings], np.float64)
         prediction = np.array([[r.label for r in row] for row in readings], np.int64)
         return Traces(confidence, prediction, self.labels, self.logits, self.payload_bytes, self.bundle_id)
@@ -104,6 +107,14 @@ class Traces:
     def digest(self) -> str:
         """Hash of the labels and predictions: names the data that a policy was calibrated on."""
         return sha256_of(self.labels.tobytes() + self.prediction.tobytes())
+
+
+def _readings(reader: Reader, logits: Array) -> list[Reading]:
+    """All exits of one sample, (K, C); each is judged with those before it."""
+    readings: list[Reading] = []
+    for exit, row in enumerate(logits, 1):
+        readings.append(reader.read(exit, row, None, readings))
+    return readings
 
 
 def save(traces: Traces, path: Path) -> None:

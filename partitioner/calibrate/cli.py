@@ -107,7 +107,7 @@ def trace(
     if policy_file:
         chosen = policy.load(policy_file)
         chosen.check_bound_to(bundle.id, exits, str(policy_file))
-        codecs, reader = chosen.codecs, chosen.reader()
+        codecs, reader = chosen.codecs, chosen.reader(policy_file.parent)
     samples, chain = _ready(bundle, data, take, threads)
     recorded = _recorded(bundle, chain, samples, codecs, reader, silent=as_json)
     traces.save(recorded, out)

@@ -6,7 +6,9 @@ is shipped is then fitted on all of them, by the same recipe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +18,12 @@ from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.reliability import calibration_error, fit_map
 from partitioner.calibrate.temperature import fit_temperature
 from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
-from split_core.criteria import CRITERIA
+from split_core.criteria.base import Criterion, Plain
+from split_core.criteria.build import make_criterion
 from split_core.errors import DataError, TraceError
 from split_core.objective import Objective
 from split_core.policy import BanditSection, CodecSection, Evidence, ExitSection, ObjectiveSection, PolicyFile
-from split_core.readings import Criterion, ExitCalibration, Reader, softmax
+from split_core.readings import ExitCalibration, Reader, Reading, softmax
 from split_core.tensors import Array, FloatArray
 from split_core.traces import Traces
 
@@ -34,6 +37,7 @@ class Wishes:
 
     Attributes:
         criterion: name in `split_core.criteria.CRITERIA`.
+        criterion_params: its parameters.
         objective: what costs what.
         ship: "any" or "hidden".
         bandit: name in `bandits.POLICIES`.
@@ -47,6 +51,7 @@ class Wishes:
     bandit: str = "grid"
     target: float = 0.98
     risk: float = 0.1
+    criterion_params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
         ConfigError: no such criterion or bandit.
     """
     _check(traces)
-    criterion: Criterion = CRITERIA.load(wishes.criterion)
+    criterion = make_criterion(wishes.criterion, exits=traces.exits, params=wishes.criterion_params)
     order = np.random.default_rng(seed).permutation(traces.samples)
     half = traces.samples // 2
     held_out = _held_out(traces.rows(order[:half]), traces.rows(order[half:]), criterion, wishes)
@@ -102,6 +107,7 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
     policy = PolicyFile(
         bundle_id=traces.bundle_id,
         criterion=wishes.criterion,
+        criterion_params=dict(wishes.criterion_params),
         exits=tuple(
             _section(calibration, float(accuracy[k]), held_out[k], _promise(read, k, wishes))
             for k, calibration in enumerate(calibrations)
@@ -130,28 +136,55 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
 
 
 def calibrate(traces: Traces, criterion: Criterion) -> list[ExitCalibration]:
-    """One calibration per exit, each fitted on all samples of `traces`."""
-    return [
-        calibrate_exit(traces.logits[:, k], traces.labels, traces.prediction[:, k] == traces.labels, criterion)
-        for k in range(traces.exits)
-    ]
+    """One calibration per exit, each fitted on all samples of `traces`, with those before it as they are fitted."""
+    calibrations: list[ExitCalibration] = []
+    for k in range(traces.exits):
+        correct = traces.prediction[:, k] == traces.labels
+        view = View(criterion, tuple(calibrations))
+        calibrations.append(calibrate_exit(traces.logits[:, : k + 1], traces.labels, correct, view))
+    return calibrations
 
 
-def calibrate_exit(
-    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
-) -> ExitCalibration:
+@dataclass(frozen=True, slots=True)
+class View:
+    """How an exit is looked at: the criterion, and the calibrations of the exits before it."""
+
+    criterion: Criterion
+    before: tuple[ExitCalibration, ...] = ()
+
+    def confidence(self, logits: Array, calibration: ExitCalibration) -> FloatArray:
+        """(N,) what a `Reader` with this calibration gives for the last exit of (N, K, C) finite logits."""
+        if not isinstance(self.criterion, Plain):
+            reader = Reader([*self.before, calibration], self.criterion)
+            return np.array([_last_confidence(reader, row) for row in logits], np.float64)
+        probabilities = softmax(logits[:, -1], calibration.temperature)
+        scores = np.clip([self.criterion.score(row) for row in probabilities], 0.0, 1.0)
+        if not calibration.scores:
+            return scores
+        mapped: FloatArray = np.interp(scores, calibration.scores, calibration.accuracies)
+        return mapped
+
+
+def _last_confidence(reader: Reader, logits: Array) -> float:
+    readings: list[Reading] = []
+    for exit, row in enumerate(logits, 1):
+        readings.append(reader.read(exit, row, None, readings))
+    return readings[-1].confidence
+
+
+def calibrate_exit(logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
     """The best of: as it is, with a temperature, with temperature and reliability map.
 
     Each is fitted on every second sample and judged on the others, both ways round; a richer form must
     have a calibration error there that is smaller by `WORTH`, or it is not used.
 
     Args:
-        logits: (N, C) of one exit; rows that are not finite are left out.
+        logits: (N, k, C) of the exits up to this one; samples that are not finite here are left out.
         labels: (N,).
         correct: (N,).
-        criterion: probabilities to score.
+        view: criterion, and calibrations of the exits before.
     """
-    finite = np.isfinite(logits).all(axis=1)
+    finite = np.isfinite(logits[:, -1]).all(axis=1)
     logits, labels, correct = logits[finite], labels[finite], correct[finite]
     if not len(labels):
         return ExitCalibration()
@@ -159,42 +192,28 @@ def calibrate_exit(
     errors = np.zeros(len(_FORMS))
     for here, there in (halves, halves[::-1]):
         for place, form in enumerate(_FORMS):
-            fitted = form(logits[here], labels[here], correct[here], criterion)
-            errors[place] += calibration_error(_confidence(logits[there], fitted, criterion), correct[there]) / 2
-    return _FORMS[int((errors + WORTH * np.arange(len(_FORMS))).argmin())](logits, labels, correct, criterion)
+            fitted = form(logits[here], labels[here], correct[here], view)
+            errors[place] += calibration_error(view.confidence(logits[there], fitted), correct[there]) / 2
+    return _FORMS[int((errors + WORTH * np.arange(len(_FORMS))).argmin())](logits, labels, correct, view)
 
 
-def _as_it_is(
-    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
-) -> ExitCalibration:
+def _as_it_is(logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
     return ExitCalibration()
 
 
 def _with_temperature(
-    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
+    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View
 ) -> ExitCalibration:
-    return ExitCalibration(round(fit_temperature(logits, labels), 4))
+    return ExitCalibration(round(fit_temperature(logits[:, -1], labels), 4))
 
 
-def _with_map(
-    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], criterion: Criterion
-) -> ExitCalibration:
-    cooled = _with_temperature(logits, labels, correct, criterion)
-    scores, accuracies = fit_map(_confidence(logits, cooled, criterion), correct)
+def _with_map(logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
+    cooled = _with_temperature(logits, labels, correct, view)
+    scores, accuracies = fit_map(view.confidence(logits, cooled), correct)
     return ExitCalibration(cooled.temperature, scores, accuracies)
 
 
 _FORMS = (_as_it_is, _with_temperature, _with_map)
-
-
-def _confidence(logits: Array, calibration: ExitCalibration, criterion: Criterion) -> FloatArray:
-    """(N,) what a `Reader` with this calibration gives for (N, C) finite logits."""
-    probabilities = softmax(logits, calibration.temperature)
-    scores = np.clip([criterion(row) for row in probabilities], 0.0, 1.0)
-    if not calibration.scores:
-        return scores
-    mapped: FloatArray = np.interp(scores, calibration.scores, calibration.accuracies)
-    return mapped
 
 
 def _check(traces: Traces) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from split_core.backends.base import Backend
 from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
-from split_core.criteria import CRITERIA
+from split_core.criteria.build import make_criterion
 from split_core.errors import ConfigError
 from split_core.policy import CodecSection
 from split_core.readings import ExitCalibration, Reader
@@ -73,9 +74,13 @@ def traces_of(
     return Traces(unread, unread.astype(np.int64), labels, logits, payload_bytes, bundle_id).read_with(reader)
 
 
-def raw_reader(exits: int, criterion: str = "max_prob") -> Reader:
-    """Reads logits as they are: no temperature, no map."""
-    return Reader([ExitCalibration()] * exits, CRITERIA.load(criterion))
+def raw_reader(exits: int, criterion: str = "max_prob", params: Mapping[str, Any] | None = None) -> Reader:
+    """Reads logits as they are: no temperature, no map.
+
+    Raises:
+        ConfigError: no such criterion or parameter.
+    """
+    return Reader([ExitCalibration()] * exits, make_criterion(criterion, exits=exits, params=params))
 
 
 def passages(chain: Chain, samples: Samples) -> Iterator[tuple[slice, Passage]]:

@@ -1,4 +1,4 @@
-"""Exit criteria: logits to a confidence in [0, 1], where higher always means surer."""
+"""Exit criteria: what was seen of a frame to a score in [0, 1], where higher always means surer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from split_core.registry import Registry
 CRITERIA = Registry(
     "exit criterion",
     {
-        "max_prob": "split_core.criteria.max_prob:max_prob",
-        "entropy": "split_core.criteria.entropy:normalised_certainty",
-        "margin": "split_core.criteria.margin:margin",
+        "max_prob": "split_core.criteria.max_prob:MaxProb",
+        "entropy": "split_core.criteria.entropy:Entropy",
+        "margin": "split_core.criteria.margin:Margin",
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from split_core.criteria.base import Plain
 from split_core.tensors import FloatArray
 
 
@@ -13,3 +14,13 @@ def margin(probabilities: FloatArray) -> float:
         return 1.0
     second, first = np.partition(probabilities, -2)[-2:]
     return float(first - second)
+
+
+class Margin(Plain):
+    """Score p_1 - p_2, the two largest probabilities: exit when it is at least the threshold."""
+
+    published = "exit when p_1 - p_2 >= threshold in [0, 1]; higher is surer; the score is the margin"
+
+    def score(self, probabilities: FloatArray) -> float:
+        """See `margin`."""
+        return margin(probabilities)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,61 +12,188 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from split_core.criteria import CRITERIA
-from split_core.readings import Criterion, ExitCalibration, Reader, softmax
+from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, WEIGHTS, Criterion, Plain, Seen
+from split_core.criteria.build import make_criterion
+from split_core.errors import ConfigError, SplitError
+from split_core.readings import ExitCalibration, Reader, Reading, softmax
 from split_core.tensors import Array
 
+EXITS, WIDTH = 4, 6  # of the frames that are shown; every hidden state is (WIDTH,)
 EVERY = pytest.mark.parametrize("name", list(CRITERIA))
-any_logits = arrays.arrays(np.float32, st.integers(2, 20), elements=st.floats(-50, 50, width=32))
+# Scores that only grow when all the logits that were seen are sharpened; gates, tables and heads may learn anything.
+SHARPER = [name for name in CRITERIA if name in {"max_prob", "entropy", "margin", "energy", "most_confident"}]
+PARAMS: Mapping[str, Mapping[str, Any]] = {}  # what a criterion cannot be made without, per name
+TRAINED: Mapping[str, Callable[[int], dict[str, Array]]] = {}  # arrays for this many classes, per name
+
+any_logits = arrays.arrays(np.float32, st.integers(1, 12), elements=st.floats(-50, 50, width=32))
 
 
-def criterion(name: str) -> Criterion:
-    loaded: Criterion = CRITERIA.load(name)
-    return loaded
+def made(name: str, classes: int = 3, exits: int = EXITS) -> Criterion:
+    weights = TRAINED[name](classes) if name in TRAINED else None
+    return make_criterion(name, exits=exits, params=PARAMS.get(name), arrays=weights)
+
+
+def frame(logits: list[Array], seed: int = 0, *, hidden: bool = True) -> list[Seen]:
+    """What is seen of a frame with these logits at exits 1, 2, ..; the last of K has no hidden state."""
+    states = np.random.default_rng(seed).normal(0.0, 1.0, (EXITS, WIDTH))
+    return [
+        Seen(exit, np.asarray(row, np.float64), softmax(row), states[exit - 1] if hidden and exit < EXITS else None)
+        for exit, row in enumerate(logits, 1)
+    ]
+
+
+def random_frame(exits: int, classes: int, seed: int, *, hidden: bool = True) -> list[Seen]:
+    rng = np.random.default_rng([seed, 1])
+    return frame(list(rng.normal(0.0, 3.0, (exits, classes))), seed, hidden=hidden)
+
+
+@EVERY
+@pytest.mark.parametrize("classes", [1, 2, 3, 10])
+@pytest.mark.parametrize("exits", range(1, EXITS + 1))
+def test_score_and_probabilities_are_what_they_should_be(name: str, classes: int, exits: int) -> None:
+    criterion = made(name, classes)
+    for seed in range(20):
+        judgement = criterion(random_frame(exits, classes, seed))
+        assert type(judgement.score) is float
+        assert 0.0 <= judgement.score <= 1.0
+        assert judgement.probabilities.shape == (classes,)
+        assert judgement.probabilities.sum() == pytest.approx(1.0)
 
 
 @EVERY
 @given(logits=any_logits)
-def test_confidence_lies_between_0_and_1(name: str, logits: Array) -> None:
-    value = criterion(name)(softmax(logits))
-    assert type(value) is float
-    assert 0.0 <= value <= 1.0
+def test_any_logits_of_a_first_exit_give_a_score(name: str, logits: Array) -> None:
+    assert 0.0 <= made(name, logits.size)(frame([logits])).score <= 1.0
 
 
 @EVERY
-def test_certainty_gives_1_and_the_uniform_answer_the_least(name: str) -> None:
-    certain, uniform = np.eye(5)[2], np.full(5, 0.2)
-    others = np.random.default_rng(0).dirichlet(np.ones(5), 50)
-    assert criterion(name)(certain) == pytest.approx(1.0)
-    assert criterion(name)(uniform) <= min(criterion(name)(row) for row in others) + 1e-12
+def test_a_network_of_one_exit_is_judged_too(name: str) -> None:
+    only = [Seen(1, np.array([2.0, 0.0, 1.0]), softmax(np.array([2.0, 0.0, 1.0])))]
+    assert 0.0 <= made(name, exits=1)(only).score <= 1.0
 
 
 @EVERY
+def test_the_same_frame_twice_gives_the_same_whatever_came_between(name: str) -> None:
+    criterion = made(name)
+    first = [criterion(random_frame(exits, 3, 5)) for exits in range(1, EXITS + 1)]
+    for seed in range(10):
+        criterion(random_frame(1 + seed % EXITS, 3, seed))
+    again = [criterion(random_frame(exits, 3, 5)) for exits in range(1, EXITS + 1)]
+    for one, other in zip(first, again, strict=True):
+        assert (one.score, one.known) == (other.score, other.known)
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+@EVERY
+def test_what_it_is_shown_stays_as_it_is(name: str) -> None:
+    shown = random_frame(EXITS, 3, 2)
+    before = [(seen.logits.copy(), seen.probabilities.copy()) for seen in shown]
+    made(name)(shown)
+    for seen, (logits, probabilities) in zip(shown, before, strict=True):
+        np.testing.assert_array_equal(seen.logits, logits)
+        np.testing.assert_array_equal(seen.probabilities, probabilities)
+
+
+@EVERY
+def test_needs_are_honest(name: str) -> None:
+    criterion = made(name)
+    assert LOGITS in criterion.needs <= {LOGITS, HIDDEN, EARLIER, WEIGHTS}
+    assert criterion.published
+    for seed in range(20):
+        whole, bare = random_frame(EXITS - 1, 3, seed), random_frame(EXITS - 1, 3, seed, hidden=False)
+        if HIDDEN not in criterion.needs:
+            assert criterion(bare).score == criterion(whole).score
+        if EARLIER not in criterion.needs:
+            assert criterion(whole[-1:]).score == criterion(whole).score
+
+
+@EVERY
+def test_what_it_needs_makes_a_difference(name: str) -> None:
+    criterion = made(name)
+    frames = [random_frame(EXITS - 1, 3, seed) for seed in range(40)]
+    if EARLIER in criterion.needs:
+        alone = [criterion(seen[-1:]) for seen in frames]
+        together = [criterion(seen) for seen in frames]
+        assert any(
+            a.score != b.score or not np.array_equal(a.probabilities, b.probabilities)
+            for a, b in zip(alone, together, strict=True)
+        )
+    if HIDDEN in criterion.needs:
+        bare = [criterion(random_frame(EXITS - 1, 3, seed, hidden=False)).score for seed in range(40)]
+        assert bare != [criterion(seen).score for seen in frames]
+
+
+@EVERY
+def test_arrays_are_asked_for_by_those_that_need_them_only(name: str) -> None:
+    if WEIGHTS in made(name).needs:
+        with pytest.raises(ConfigError, match="needs trained arrays"):
+            make_criterion(name, exits=EXITS, params=PARAMS.get(name))
+    else:
+        assert name not in TRAINED
+
+
+@pytest.mark.parametrize("name", SHARPER)
 @given(logits=any_logits, sharper=st.floats(1.01, 8.0))
 def test_sharper_logits_are_never_less_sure(name: str, logits: Array, sharper: float) -> None:
-    assert criterion(name)(softmax(logits, 1.0 / sharper)) >= criterion(name)(softmax(logits)) - 1e-9
+    soft, sharp = frame([logits]), frame([np.asarray(logits, np.float64) * sharper])
+    assert made(name, logits.size)(sharp).score >= made(name, logits.size)(soft).score - 1e-9
+
+
+@pytest.mark.parametrize("name", SHARPER)
+def test_certainty_gives_the_most_and_the_uniform_answer_the_least(name: str) -> None:
+    rows = [np.zeros(5), *np.random.default_rng(0).normal(0.0, 2.0, (50, 5)), np.eye(5)[2] * 500.0]
+    scores = [made(name, 5)(frame([row])).score for row in rows]
+    assert scores[0] == min(scores)
+    assert scores[-1] == max(scores)
+    assert scores[-1] > 0.99
 
 
 @EVERY
-@given(logits=any_logits, data=st.data())
-def test_the_order_of_the_classes_does_not_matter(name: str, logits: Array, data: st.DataObject) -> None:
-    shuffled = logits[data.draw(st.permutations(range(logits.size)))]
-    assert criterion(name)(softmax(shuffled)) == pytest.approx(criterion(name)(softmax(logits)), abs=1e-9)
+@given(data=st.data(), seed=st.integers(0, 100))
+def test_the_order_of_the_classes_does_not_matter(name: str, data: st.DataObject, seed: int) -> None:
+    criterion = made(name, 4)
+    if WEIGHTS in criterion.needs and name not in {"gates", "learned", "q_exit"}:
+        return  # its arrays know the classes by place
+    order = list(data.draw(st.permutations(range(4))))
+    shown = random_frame(3, 4, seed)
+    turned = [Seen(s.exit, s.logits[order], s.probabilities[order], s.hidden) for s in shown]
+    one, other = criterion(shown), criterion(turned)
+    assert other.score == pytest.approx(one.score, abs=1e-9)
+    np.testing.assert_allclose(other.probabilities, one.probabilities[order], atol=1e-9)
 
 
 @EVERY
-def test_a_single_class_is_certain(name: str) -> None:
-    assert criterion(name)(np.array([1.0])) == pytest.approx(1.0)
+def test_an_unknown_parameter_is_refused_with_what_there_is(name: str) -> None:
+    with pytest.raises(ConfigError, match="has no parameter 'nonsense'"):
+        make_criterion(name, exits=EXITS, params={"nonsense": 1})
 
 
 @EVERY
 def test_a_reader_makes_readings_of_it(name: str) -> None:
-    reading = Reader([ExitCalibration(temperature=2.0)], criterion(name)).read(1, np.array([0.0, 3.0, 1.0], np.float32))
-    assert (reading.exit, reading.label) == (1, 1)
-    assert 0.0 < reading.confidence < 1.0
+    reader = Reader([ExitCalibration(temperature=2.0)] * EXITS, made(name))
+    readings: list[Reading] = []
+    for seen in random_frame(EXITS, 3, 1):
+        readings.append(reader.read(seen.exit, seen.logits, seen.hidden, readings))
+    assert [reading.exit for reading in readings] == [1, 2, 3, 4]
+    assert all(-1 <= reading.label < 3 and 0.0 <= reading.confidence <= 1.0 for reading in readings)
 
 
 @EVERY
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_a_broken_exit_is_never_sure(name: str, broken: float) -> None:
-    reading = Reader([ExitCalibration()], criterion(name)).read(1, np.array([broken, 1.0], np.float32))
-    assert reading.confidence == 0.0
+def test_a_broken_exit_is_never_sure_and_those_behind_it_go_on(name: str, broken: float) -> None:
+    reader = Reader([ExitCalibration()] * EXITS, made(name))
+    first = reader.read(1, np.array([broken, 1.0, 0.0], np.float32), np.ones(WIDTH))
+    assert first.confidence == 0.0
+    second = reader.read(2, np.array([0.0, 3.0, 1.0], np.float32), np.ones(WIDTH), [first])
+    assert 0.0 <= second.confidence <= 1.0
+
+
+def test_every_error_of_a_criterion_is_one_of_ours() -> None:
+    with pytest.raises(SplitError, match=r"no exit criterion named 'max_prop'; did you mean 'max_prob'\?"):
+        make_criterion("max_prop", exits=2)
+    with pytest.raises(ConfigError, match="takes no trained arrays"):
+        make_criterion("max_prob", exits=2, arrays={})
+
+
+def test_plain_criteria_score_probabilities_directly() -> None:
+    assert [name for name in CRITERIA if isinstance(made(name), Plain)] == ["max_prob", "entropy", "margin"]

@@ -25,7 +25,7 @@ from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.codecs.affine import Affine8Zstd
 from split_core.codecs.image import Pixels
-from split_core.criteria.max_prob import max_prob
+from split_core.criteria.max_prob import MaxProb
 from split_core.objective import Objective
 from split_core.profiles import Device, HwProfile, Payload
 from split_core.profiles import Timing as StepTiming
@@ -135,7 +135,7 @@ class World:
         self.loop = EdgeLoop(
             self.slot,
             prefix=prefix,
-            reader=Reader([ExitCalibration()] * exits, max_prob),
+            reader=Reader([ExitCalibration()] * exits, MaxProb()),
             policy=self.made,
             costs=self.costs,
             objective=OBJECTIVE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from split_core.criteria.max_prob import max_prob
+from split_core.criteria.max_prob import MaxProb
 from split_core.readings import ExitCalibration, Reader, softmax
 from split_core.traces import Traces
 
@@ -31,4 +31,4 @@ def traces_with_temperatures(samples: int, temperatures: tuple[float, ...], *, s
     logits = np.stack(exits, axis=1).astype(np.float32)
     unread = np.zeros(logits.shape[:2])
     raw = Traces(unread, unread.astype(np.int64), labels.astype(np.int64), logits, bundle_id=BUNDLE_ID)
-    return raw.read_with(Reader([ExitCalibration()] * len(temperatures), max_prob))
+    return raw.read_with(Reader([ExitCalibration()] * len(temperatures), MaxProb()))
