@@ -113,13 +113,10 @@ class ConfidenceHistogram(Section):
     Attributes:
         edges: ascending, between values that occurred; bin i holds what lies in [edges[i-1], edges[i]).
         counts: samples per bin, one more than edges.
-        mean, std: of the confidences.
     """
 
     edges: tuple[float, ...]
     counts: tuple[int, ...] = Field(min_length=1)
-    mean: float = Field(ge=0, le=1)
-    std: float = Field(ge=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> ConfidenceHistogram:
