@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.readings import Reading
 
-UNTOLD = 0.9  # threshold of every early exit when none are given
 NEVER = math.inf
+NO_CLASSES: Mapping[str, Mapping[str, float | None]] = MappingProxyType({})
 
 
 def make_cascade(
@@ -26,9 +27,9 @@ def make_cascade(
     exits: int,
     rng: np.random.Generator,
     objective: Objective,
-    thresholds: Sequence[float | None] | None = None,
-    by_class: Mapping[str, Mapping[str, float | None]] | None = None,
-    ship_after: int | None = None,
+    per_exit: Sequence[float | None] | float = 0.9,
+    by_class: Mapping[str, Mapping[str, float | None]] = NO_CLASSES,
+    ship_after: int = 0,
 ) -> Policy:
     """Answer at the first exit whose confidence is at least its threshold; else at the last, or ship.
 
@@ -36,20 +37,16 @@ def make_cascade(
         exits: K.
         rng: not used.
         objective: not used.
-        thresholds: K-1 of them, for exits 1..K-1; null never answers.
+        per_exit: thresholds of exits 1..K-1, null never answers; or one number for all.
         by_class: other thresholds where the exit says a certain class: {exit: {class number: threshold}}.
-        ship_after: the exit after which a frame is shipped when nobody was sure; K, unless told, runs the
-            whole network on the device.
+        ship_after: the exit after which a frame is shipped when nobody was sure; 0 runs the whole network on
+            the device.
 
     Raises:
         ConfigError: a parameter is out of its range.
     """
-    given = [UNTOLD] * (exits - 1) if thresholds is None else thresholds
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != exits - 1:
-        raise ConfigError(f"thresholds: expected {exits - 1}, one per exit before the last, got {given!r}")
-    asked = tuple(_threshold(f"thresholds[{place}]", value) for place, value in enumerate(given))
-    last = exits if ship_after is None else params.whole("ship_after", ship_after, 1, exits)
-    return Cascade(asked, _classes(by_class, exits), last)
+    last = params.whole("ship_after", ship_after, 0, exits) or exits
+    return Cascade(_per_exit(per_exit, exits), _classes(by_class, exits), last)
 
 
 class Cascade:
@@ -95,7 +92,11 @@ class Cascade:
     def state(self) -> dict[str, Any]:
         """What a saved state must match; nothing was learned."""
         shown = [None if value == NEVER else value for value in self._thresholds]
-        return {"policy": "cascade", "thresholds": shown, "ship_after": self._ship_after}
+        classes = [
+            [exit, label, None if value == NEVER else value] for (exit, label), value in sorted(self._by_class.items())
+        ]
+        told = {"per_exit": shown, "by_class": classes, "ship_after": self._ship_after}
+        return {"policy": "cascade", "exits": len(self._thresholds), **told}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Nothing to restore.
@@ -113,6 +114,14 @@ def _may_ship(context: Context, depth: int) -> bool:
     return math.isfinite(context.costs.ship[depth])
 
 
+def _per_exit(given: Any, exits: int) -> tuple[float, ...]:
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        if len(given) != exits - 1:
+            raise ConfigError(f"per_exit: expected {exits - 1} thresholds, one per exit before the last, got {given!r}")
+        return tuple(_threshold(f"per_exit[{place}]", value) for place, value in enumerate(given))
+    return (params.number("per_exit", given, 0.0, 1.0),) * (exits - 1)
+
+
 def _threshold(name: str, value: Any) -> float:
     return NEVER if value is None else params.number(name, value, 0.0, 1.0)
 
@@ -120,9 +129,9 @@ def _threshold(name: str, value: Any) -> float:
 def _classes(by_class: Any, exits: int) -> dict[tuple[int, int], float]:
     """`{"2": {"7": 0.9}}` as {(2, 7): 0.9}; keys of JSON are text."""
     found: dict[tuple[int, int], float] = {}
-    if by_class is not None and not isinstance(by_class, Mapping):
+    if not isinstance(by_class, Mapping):
         raise ConfigError(f"by_class: expected exits to classes to thresholds, got {by_class!r}")
-    for exit, classes in (by_class or {}).items():
+    for exit, classes in by_class.items():
         if not isinstance(classes, Mapping):
             raise ConfigError(f"by_class.{exit}: expected classes to thresholds, got {classes!r}")
         for label, value in classes.items():

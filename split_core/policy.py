@@ -127,6 +127,31 @@ class ConfidenceHistogram(Section):
         return self
 
 
+class PromiseSection(Section):
+    """One thing that the operator asked of the thresholds, what was promised, and what was then reached.
+
+    Attributes:
+        kind: what was asked for, as the option of `offramp calibrate` is called.
+        asked: the number, in units of `kind`.
+        method: how thresholds were chosen; "mean" promises nothing.
+        loss: what `asked` bounds, where it is a loss.
+        confidence: chance that the promise is true, on data like these; None when nothing is promised.
+        samples: that the thresholds were chosen on; maps were fitted on others.
+        reached: what thresholds chosen by the same recipe on one half of these reach on the other half; None
+            when one half is too few.
+        held_out: samples of that other half.
+    """
+
+    kind: Literal["accuracy", "max_drop", "risk", "budget_ms", "max_offload"]
+    asked: float
+    method: str
+    loss: str = ""
+    confidence: float | None = None
+    samples: int = Field(ge=1)
+    reached: float | None = None
+    held_out: int = Field(default=0, ge=0)
+
+
 class Evidence(Section):
     """What the calibration stands on.
 
@@ -135,6 +160,7 @@ class Evidence(Section):
         risk: chance, per exit, that it does not hold on data like the calibration samples.
         codecs: measured on `codec_samples` of the samples.
         confidence_histograms: one per exit; empty when drift cannot be watched.
+        promises: what was asked of the thresholds, when anything was.
     """
 
     samples: int = Field(default=0, ge=0)
@@ -145,6 +171,7 @@ class Evidence(Section):
     codec_samples: int = Field(default=0, ge=0)
     codecs: tuple[CodecEvidence, ...] = ()
     confidence_histograms: tuple[ConfidenceHistogram, ...] = ()
+    promises: tuple[PromiseSection, ...] = ()
 
 
 class PolicyFile(Section):
