@@ -1,0 +1,116 @@
+"""All detectors of all exits behind one call per frame.
+
+It is told about readings that were taken *whatever the frame looked like*: the first of each frame. Later
+ones are of frames that were not sure before, and the bandit changes which, so no calibration matches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from split_core.drift import DETECTORS
+from split_core.drift.base import Detector, Drift
+from split_core.drift.exit_share import ExitShare
+from split_core.policy import ConfidenceHistogram
+
+STRIDE = 50  # readings of an exit between two looks at its statistics: looking costs 20 us
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one detector says of one exit.
+
+    Attributes:
+        detector: a name of `DETECTORS`, or "exits_earlier", "exits_later".
+        exit: 1..K.
+        drift: how far.
+    """
+
+    detector: str
+    exit: int
+    drift: Drift
+
+
+class ExitWatch:
+    """The detectors of one exit.
+
+    Args:
+        exit: 1..K.
+        histogram: of its confidences at calibration.
+        window: see the detectors.
+        detectors: names in `DETECTORS`.
+    """
+
+    def __init__(self, exit: int, histogram: ConfidenceHistogram, window: int, detectors: Sequence[str]) -> None:
+        self._exit = exit
+        self._detectors: dict[str, Detector] = {name: DETECTORS.load(name)(histogram, window) for name in detectors}
+        self._updates = tuple(detector.update for detector in self._detectors.values())
+        self._share = ExitShare(histogram, window)
+        self._seen = 0
+
+    def see(self, confidence: float, threshold: float | None) -> bool:
+        """Take in one reading; True when it is time to look."""
+        for update in self._updates:
+            update(confidence)
+        if threshold is not None:
+            self._share.update(confidence, threshold)
+        self._seen += 1
+        return self._seen % STRIDE == 0
+
+    def findings(self) -> list[Finding]:
+        """What every detector says now."""
+        found = [Finding(name, self._exit, detector.state()) for name, detector in self._detectors.items()]
+        shares = {"exits_earlier": self._share.earlier(), "exits_later": self._share.later()}
+        return [*found, *(Finding(name, self._exit, drift) for name, drift in shares.items())]
+
+
+class DriftMonitor:
+    """Compares confidences and exits with the calibration's.
+
+    Args:
+        histograms: one per exit, of the policy file; empty watches nothing.
+        window: readings per exit that are compared.
+        detectors: names in `DETECTORS`.
+
+    Attributes:
+        void: has anything ever fired?  The policy's promises are void from then on: what was calibrated is
+            not what is seen.  Only another policy, and so another monitor, ends that.
+    """
+
+    def __init__(
+        self,
+        histograms: Sequence[ConfidenceHistogram],
+        window: int = 500,
+        detectors: Sequence[str] = tuple(DETECTORS),
+    ) -> None:
+        self._exits = [ExitWatch(k, histogram, window, detectors) for k, histogram in enumerate(histograms, 1)]
+        self._findings: dict[tuple[str, int], Finding] = {}
+        self.void = False
+
+    def see(self, exit: int, confidence: float, threshold: float | None = None) -> list[Finding]:
+        """Take in the first reading of a frame; returns the findings whose state has changed.
+
+        Args:
+            exit: 1..K.
+            confidence: calibrated.
+            threshold: at or above it the frame was to be answered at this exit; None when that was not so.
+        """
+        if exit > len(self._exits):
+            return []
+        watch = self._exits[exit - 1]
+        return self._look(watch) if watch.see(confidence, threshold) else []
+
+    def findings(self) -> list[Finding]:
+        """The newest of every detector and exit that was looked at."""
+        return list(self._findings.values())
+
+    def _look(self, watch: ExitWatch) -> list[Finding]:
+        changed = []
+        for finding in watch.findings():
+            before = self._findings.get((finding.detector, finding.exit))
+            self._findings[finding.detector, finding.exit] = finding
+            if finding.drift.fired != (before is not None and before.drift.fired):
+                changed.append(finding)
+        self.void = self.void or any(finding.drift.fired for finding in changed)
+        return changed
