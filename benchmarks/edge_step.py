@@ -146,7 +146,7 @@ def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
         if seq % 50 == 0:
             time.sleep(0.002)  # let the log's thread write, as the time between frames would
     log.close()
-    return {**statistics(samples[200:], "us"), "lost_records": log.lost, "arms": len(loop._policy.state()["arms"])}
+    return {**statistics(samples[200:], "us"), "lost_records": log.lost, "arms": len(loop.rules.policy.state()["arms"])}
 
 
 def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
     prefix = loop._prefix
     image = np.random.default_rng(0).integers(0, 256, prefix.preprocess.image_shape, np.uint8)
     tensor = prefix.preprocess.tensor(image)
-    heads_read = len(loop._policy.begin(loop_context(loop)).heads)
+    heads_read = len(loop.rules.policy.begin(loop_context(loop)).heads)
 
     def ours() -> None:
         loop._slot.put(Frame(0, time.monotonic(), image))

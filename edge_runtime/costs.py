@@ -80,6 +80,10 @@ class CostBook:
         self._costs: Costs | None = None
         self._unpriced = 0
 
+    def price(self, objective: Objective, *, ship_input: bool) -> None:
+        """Other prices from now on, for what was measured so far, too."""
+        self._objective, self._ship_input, self._costs = objective, ship_input, None
+
     @property
     def exits(self) -> int:
         """K."""

@@ -20,7 +20,8 @@ from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Prefix, Run
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
-from edge_runtime.ticket import NOTHING, Ending, Ticket, outcome_of, record_of
+from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, record_of, watch
+from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.objective import Objective
 from split_core.readings import Reader, Reading
@@ -61,6 +62,12 @@ class EdgeLoop:
         timing: deadline and margin.
         clock: monotonic seconds; `Frame.captured_at_s` is on it.
         on_outcome: called for every outcome, in order; must not block.
+        monitor: compares what is seen with the calibration; None watches nothing.
+        on_drift: called when a finding of the monitor changes.
+
+    Attributes:
+        rules: of the frames that begin now.
+        in_flight: offloads without an outcome yet.
     """
 
     def __init__(
@@ -78,16 +85,23 @@ class EdgeLoop:
         timing: Timing,
         clock: Callable[[], float],
         on_outcome: Sequence[OnOutcome],
+        monitor: DriftMonitor | None = None,
+        on_drift: Callable[[Finding], None] = lambda _: None,
     ) -> None:
-        self._slot, self._prefix, self._reader, self._policy = slot, prefix, reader, policy
-        self._costs, self._objective, self._offloader = costs, objective, offloader
+        self.rules = Rules(reader, policy, objective, ship_input, monitor or DriftMonitor(()))
+        self._slot, self._prefix = slot, prefix
+        self._costs, self._offloader, self._on_drift = costs, offloader, on_drift
         self._labels, self._timing, self._clock = tuple(labels), timing, clock
         self._on_outcome = tuple(on_outcome)
-        self._first_split = 0 if ship_input else 1
         self._started_s = clock()
         self._blind = 0  # offloads in flight whose frames have no local reading yet
         self.in_flight = 0
         self._lost: list[tuple[Ticket, str]] = []  # came back without a verdict, not answered yet
+
+    def adopt(self, rules: Rules) -> None:
+        """Frames from the next one on follow other rules; those in flight end by their own."""
+        self.rules = rules
+        self._costs.price(rules.objective, ship_input=rules.ship_input)
 
     def warm_up(self) -> None:
         """Run one blank frame through everything, so that the first real one meets its deadline.
@@ -98,7 +112,7 @@ class EdgeLoop:
         run = self._prefix.start(np.zeros(self._prefix.preprocess.image_shape, np.uint8))
         for k in range(1, self._prefix.exits + 1):
             run.deepen()
-            self._read(k, run, ())
+            self._read(self.rules, k, run, ())
 
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""
@@ -114,7 +128,8 @@ class EdgeLoop:
         return self._offloader.next_event_at()
 
     def _process(self, frame: Frame) -> None:
-        ticket = Ticket(frame, frame.captured_at_s + self._timing.deadline_s, self._begin(frame))
+        rules = self.rules
+        ticket = Ticket(frame, frame.captured_at_s + self._timing.deadline_s, rules, self._begin(rules, frame))
         try:
             ticket.run = self._prefix.start(frame.pixels)
             self._follow(ticket)
@@ -123,16 +138,15 @@ class EdgeLoop:
         except BackendError:
             self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
 
-    def _begin(self, frame: Frame) -> Plan:
+    def _begin(self, rules: Rules, frame: Frame) -> Plan:
         now = self._clock()
         left_s = frame.captured_at_s + self._timing.deadline_s - self._timing.margin_s - now
         cloud = self._offloader.available(now)
-        context = Context(self._splits(left_s, cloud), cloud, max(0.0, left_s * 1e3), self._costs.costs())
-        return self._policy.begin(context)
+        splits = self._splits(0 if cloud and rules.ship_input else 1, left_s)
+        return rules.policy.begin(Context(splits, cloud, max(0.0, left_s * 1e3), self._costs.costs()))
 
-    def _splits(self, left_s: float, cloud: bool) -> tuple[int, ...]:
+    def _splits(self, first: int, left_s: float) -> tuple[int, ...]:
         """Where the frame may stop: as deep as the time left allows, but at least at exit 1."""
-        first = self._first_split if cloud else 1
         deepest = self._prefix.exits
         while deepest > 1 and self._costs.segment_ms(1, deepest) > left_s * 1e3:
             deepest -= 1
@@ -141,7 +155,7 @@ class EdgeLoop:
     def _follow(self, ticket: Ticket) -> None:
         """Ask the policy until the frame is answered or shipped."""
         while True:
-            action = self._policy.next(ticket.plan, tuple(ticket.readings))
+            action = ticket.rules.policy.next(ticket.plan, tuple(ticket.readings))
             if isinstance(action, Answer):
                 return self._answer(ticket, action)
             if isinstance(action, Ship):
@@ -165,11 +179,12 @@ class EdgeLoop:
             run.deepen()
             if settle and self.in_flight:
                 self._settle()
-        ticket.readings.append(self._read(target, run, ticket.readings))
+        ticket.readings.append(self._read(ticket.rules, target, run, ticket.readings))
 
-    def _read(self, exit: int, run: Run, earlier: Sequence[Reading]) -> Reading:
-        hidden = run.pooled_hidden() if self._reader.wants_hidden else None
-        return self._reader.read(exit, run.logits(), hidden, earlier)
+    @staticmethod
+    def _read(rules: Rules, exit: int, run: Run, earlier: Sequence[Reading]) -> Reading:
+        hidden = run.pooled_hidden() if rules.reader.wants_hidden else None
+        return rules.reader.read(exit, run.logits(), hidden, earlier)
 
     def _run_ms(self, depth: int, target: int) -> float:
         return self._costs.segment_ms(depth + 1, target) + self._costs.head_ms(target)
@@ -181,7 +196,7 @@ class EdgeLoop:
         reading = next(r for r in ticket.readings if r.exit == action.exit)
         cost = self._finish(ticket, Ending(reading, "edge"))
         if ticket.plan.learns:
-            self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), action, None, cost))
+            ticket.rules.policy.learn(Observation(ticket.plan, tuple(ticket.readings), action, None, cost))
 
     def _ship(self, ticket: Ticket, action: Ship) -> None:
         try:
@@ -234,12 +249,12 @@ class EdgeLoop:
 
     def _take(self, ticket: Ticket, reply: Reply) -> None:
         assert ticket.parcel is not None
-        verdict = self._reader.read(reply.exit, reply.logits, None, ticket.readings)
+        verdict = ticket.rules.reader.read(reply.exit, reply.logits, None, ticket.readings)
         parcel = ticket.parcel
         self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms)
         cost = self._finish(ticket, Ending(verdict, "cloud", reply=reply))
         if ticket.plan.learns:
-            self._policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
+            ticket.rules.policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
 
     def _lose(self, ticket: Ticket, reason: str) -> None:
         try:
@@ -272,8 +287,10 @@ class EdgeLoop:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""
         if ticket.run is not None:
             self._costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
+        for finding in watch(ticket, ending):
+            self._on_drift(finding)
         outcome = outcome_of(ticket, ending, self._labels, self._clock())
-        record = record_of(ticket, ending, outcome, self._objective, self._started_s)
+        record = record_of(ticket, ending, outcome, self._started_s)
         for listener in self._on_outcome:
             listener(outcome, record)
         return float("nan") if record.cost is None else record.cost

@@ -41,6 +41,10 @@ class PolicyMemory:
             return f"{self._path}: cannot be used ({error}); starting afresh"
         return f"going on from {self._path}"
 
+    def bind(self, binding: dict[str, str]) -> None:
+        """What is saved from now on belongs to these ids."""
+        self._binding = binding
+
     def tick(self, policy: Policy) -> None:
         """Save if it is time to."""
         now = self._clock()

@@ -109,6 +109,10 @@ class Offloader:
         self._codecs, self._clock, self._on_change = codecs, clock, on_change
         self._said, self._unanswered = "", 0
 
+    def introduce(self, hello: wire.Hello, codecs: dict[str, tuple[str, Codec]]) -> None:
+        """Another policy file is in force: say so from now on, and pack as it says."""
+        self._hello, self._codecs = hello, codecs
+
     def available(self, now: float) -> bool:
         """May a frame be offloaded now?"""
         return self._breaker.allows(now) and not self._ledger.full

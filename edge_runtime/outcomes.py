@@ -25,6 +25,7 @@ class Outcome:
             instead: "timeout", "no_link", "busy", "refused", "deadline".
         latency_ms: from capture to here.
         late: past the deadline, which must not happen.
+        drifted: what the camera sees is not what was calibrated on, so the policy's promises are void.
     """
 
     seq: int
@@ -36,13 +37,14 @@ class Outcome:
     degraded: str
     latency_ms: float
     late: bool
+    drifted: bool = False
 
 
 class Tally:
     """Counts outcomes, for the line that a run ends with."""
 
     def __init__(self) -> None:
-        self.outcomes = self.late = self.cloud = 0
+        self.outcomes = self.late = self.cloud = self.drifted = 0
         self.degraded: Counter[str] = Counter()
         self._latency_ms: list[float] = []
         self._seen = 0
@@ -51,6 +53,7 @@ class Tally:
         """Take one outcome."""
         self.outcomes += 1
         self.late += outcome.late
+        self.drifted += outcome.drifted
         self.cloud += outcome.where == "cloud"
         if outcome.degraded:
             self.degraded[outcome.degraded] += 1
@@ -75,5 +78,6 @@ class Tally:
             "edge": self.outcomes - self.cloud,
             "degraded": dict(self.degraded),
             "late": self.late,
+            "drifted": self.drifted,
             "latency_ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "p99": round(float(p99), 2)},
         }

@@ -5,14 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bandits.policy import Plan
+from bandits.policy import Plan, Policy
 from edge_runtime.offload import Parcel, Reply
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Run
 from edge_runtime.sources.base import Frame
+from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.objective import Objective
-from split_core.readings import Reading
+from split_core.readings import Reader, Reading
 from split_core.telemetry.decisions import FrameRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a policy file decides for a frame; a frame ends by the rules that it began with.
+
+    Attributes:
+        reader: logits to calibrated readings.
+        policy: decides.
+        objective: prices what was measured.
+        ship_input: may split 0 be chosen?
+        monitor: compares first readings with the calibration's.
+    """
+
+    reader: Reader
+    policy: Policy
+    objective: Objective
+    ship_input: bool
+    monitor: DriftMonitor
 
 
 @dataclass(eq=False)
@@ -22,6 +42,7 @@ class Ticket:
     Attributes:
         frame: what was seen.
         deadline_at_s: when its outcome must be there.
+        rules: in force when it began.
         plan: what the policy decided at its beginning.
         run: its way through the segments; None when it is no image.
         readings: computed on the device, in order of exit.
@@ -30,6 +51,7 @@ class Ticket:
 
     frame: Frame
     deadline_at_s: float
+    rules: Rules
     plan: Plan
     run: Run | None = None
     readings: list[Reading] = field(default_factory=list)
@@ -70,15 +92,30 @@ def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: flo
         degraded=ending.degraded,
         latency_ms=(now - ticket.frame.captured_at_s) * 1e3,
         late=now > ticket.deadline_at_s,
+        drifted=ticket.rules.monitor.void,
     )
 
 
-def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, objective: Objective, started_s: float) -> FrameRecord:
+def watch(ticket: Ticket, ending: Ending) -> list[Finding]:
+    """Show the frame to the drift monitor; returns what has changed.
+
+    Only a reading counts that was taken whatever the frame looked like: the first of this device, or the
+    worker's when the frame was shipped unread.
+    """
+    monitor, arm = ticket.rules.monitor, ticket.plan.arm
+    if ticket.readings:
+        first = ticket.readings[0]
+        asked = arm is not None and arm.split == first.exit
+        return monitor.see(first.exit, first.confidence, arm.threshold if arm and asked else None)
+    return monitor.see(ending.reading.exit, ending.reading.confidence) if ending.reply else []
+
+
+def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, started_s: float) -> FrameRecord:
     """What the decision log remembers; the worker's queue counts as link, only its compute is paid for."""
     arm, run, parcel, reply = ticket.plan.arm, ticket.run, ticket.parcel, ending.reply
     payload_bytes = parcel.payload_bytes if parcel else 0
     cloud_ms = reply.cloud_ms if reply else 0.0
-    cost = objective.cost(outcome.latency_ms, payload_bytes=payload_bytes, cloud_ms=cloud_ms)
+    cost = ticket.rules.objective.cost(outcome.latency_ms, payload_bytes=payload_bytes, cloud_ms=cloud_ms)
     return FrameRecord(
         seq=outcome.seq,
         captured_s=ticket.frame.captured_at_s - started_s,

@@ -78,7 +78,7 @@ class DecisionLog:
     Args:
         path: the file; rotated to `path.1`, `path.2`, ... when it grows past `max_bytes`.
         header: what all lines share: ids of bundle, policy and profile.  Written as the first record of
-            every file.
+            every file, and again when `begin` changes it.
         max_bytes: size of one file.
         keep: how many rotated files stay.
     """
@@ -87,7 +87,7 @@ class DecisionLog:
         self._path, self._header, self._max_bytes, self._keep = path, header, max_bytes, keep
         self._digest = GENESIS
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = BackgroundWriter(self._append, "decision-log")
+        self._writer: BackgroundWriter[FrameRecord | dict[str, Any]] = BackgroundWriter(self._append, "decision-log")
 
     @property
     def lost(self) -> int:
@@ -98,18 +98,26 @@ class DecisionLog:
         """Hand over one record; never blocks, never raises."""
         self._writer.put(record)
 
+    def note(self, kind: str, value: dict[str, Any]) -> None:
+        """Write a line that is no frame, in order with the frames: `{kind: value}`; never blocks, never raises."""
+        self._writer.put({kind: value})
+
+    def begin(self, header: dict[str, str]) -> None:
+        """What is written from here on has another header: the policy was changed."""
+        self._writer.put({"header": header})
+
     def close(self) -> None:
         """Write what is queued, then end the thread."""
         self._writer.close()
 
-    def _append(self, records: list[FrameRecord]) -> None:
+    def _append(self, records: list[FrameRecord | dict[str, Any]]) -> None:
         try:
             self._chain(records)
         except OSError:
             self._digest = GENESIS  # who knows what was written: begin a new chain
             raise
 
-    def _chain(self, records: list[FrameRecord]) -> None:
+    def _chain(self, records: list[FrameRecord | dict[str, Any]]) -> None:
         if self._path.exists() and self._path.stat().st_size > self._max_bytes:
             self._rotate()
         if self._digest == GENESIS:
@@ -118,7 +126,9 @@ class DecisionLog:
             if file.tell() == 0 or self._digest == GENESIS:
                 self._put(file, {"header": self._header})
             for record in records:
-                self._put(file, asdict(record))
+                if isinstance(record, dict):
+                    self._header = record.get("header", self._header)
+                self._put(file, record if isinstance(record, dict) else asdict(record))
 
     def _put(self, file: Any, value: dict[str, Any]) -> None:
         line = json.dumps([self._digest, value], separators=(",", ":"))
@@ -156,12 +166,23 @@ def read_log(path: Path) -> Iterator[FrameRecord]:
         ArtefactError: a line is damaged, or the chain is broken; says which line.
     """
     for value in _chained(path):
-        if "header" not in value:
+        if "seq" in value:
             yield FrameRecord.from_json(value)
 
 
+def read_notes(path: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """What was noted of one kind: "drift", "shadow", or "header" for each change of policy; chain checked.
+
+    Raises:
+        ArtefactError: as `read_log`.
+    """
+    for value in _chained(path):
+        if kind in value and "seq" not in value:
+            yield value[kind]
+
+
 def read_header(path: Path) -> dict[str, str]:
-    """What all lines of one log file share: ids of bundle, policy and profile; nothing for an empty file.
+    """What the lines up to the next header share: ids of bundle, policy and profile; nothing for an empty file.
 
     Raises:
         ArtefactError: as `read_log`.
