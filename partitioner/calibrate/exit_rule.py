@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from split_core.tensors import FloatArray
+from split_core.traces import Traces
 
 NEVER = float("inf")  # a threshold that no confidence meets
 STEPS = 100  # thresholds of a shared grid
@@ -66,3 +69,35 @@ def mean_cost(exits: NDArray[np.int64], cost: FloatArray) -> FloatArray:
     """(L,) mean of `cost` (K,) over the samples; with cost 1..K the mean depth in exits."""
     mean: FloatArray = cost[exits].mean(axis=0)
     return mean
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRule:
+    """Who answers: a threshold per early exit, and others for some of the classes that it may say.
+
+    Attributes:
+        thresholds: of exits 1..K-1; None never answers.
+        by_class: per early exit, thresholds of predicted classes that have their own.
+    """
+
+    thresholds: tuple[float | None, ...]
+    by_class: tuple[Mapping[int, float | None], ...] = ()
+
+    def exits(self, traces: Traces) -> NDArray[np.int64]:
+        """(N,) the exit 0..K-1 that answers each sample."""
+        if not self.by_class:
+            return exit_of(traces.confidence, self.thresholds)
+        asked = np.array([[NEVER if one is None else one for one in self.thresholds]] * traces.samples, np.float64)
+        for k, own in enumerate(self.by_class):
+            for label, threshold in own.items():
+                asked[traces.prediction[:, k] == label, k] = NEVER if threshold is None else threshold
+        return first_sure(traces.confidence[:, :-1] >= asked)
+
+    def params(self) -> dict[str, Any]:
+        """Parameters of the policy "cascade", as JSON types."""
+        own = {
+            str(k): {str(label): one for label, one in classes.items()}
+            for k, classes in enumerate(self.by_class, 1)
+            if classes
+        }
+        return {"per_exit": list(self.thresholds), **({"by_class": own} if own else {})}
