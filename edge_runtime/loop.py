@@ -108,11 +108,13 @@ class EdgeLoop:
 
         Raises:
             BackendError: the engine refuses the network.
+            ConfigError: the criterion does not fit the network's hidden states.
         """
         run = self._prefix.start(np.zeros(self._prefix.preprocess.image_shape, np.uint8))
+        readings: list[Reading] = []
         for k in range(1, self._prefix.exits + 1):
             run.deepen()
-            self._read(self.rules, k, run, ())
+            readings.append(self._read(self.rules, k, run, readings))
 
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""

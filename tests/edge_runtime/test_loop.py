@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from split_core import wire
+from split_core.criteria.build import make_criterion
+from split_core.errors import ConfigError
 from tests.edge_runtime.world import DEADLINE_S, Fate, World
 
 ALWAYS_SHIP = {"policy": "fixed", "params": {"split": 1, "threshold": 1.0}}
@@ -204,3 +206,9 @@ def test_a_frame_that_comes_too_late_for_the_whole_model_is_answered_at_a_shallo
     (outcome,) = world.outcomes
     assert outcome.exit == 2
     assert not outcome.late
+
+
+def test_hidden_states_that_a_criterion_cannot_compare_are_refused_before_the_first_frame(tiny_bundle: Path):
+    world = World(tiny_bundle, policy="edge_only", criterion=make_criterion("similarity", exits=3))
+    with pytest.raises(ConfigError, match="hidden states of exits 1 and 2 are 4 and 6 wide"):
+        world.loop.warm_up()

@@ -86,3 +86,13 @@ def test_a_network_that_is_not_for_cameras_is_refused_in_one_line(bundle, change
     with pytest.raises(BundleError, match=words) as caught:
         Prefix(other, OnnxRuntimeBackend())
     assert "\n" not in str(caught.value)
+
+
+def test_the_hidden_state_of_an_exit_is_pooled_and_the_last_exit_has_none(bundle):
+    run = Prefix(bundle, OnnxRuntimeBackend()).start(tiny_samples(1)[0][0])
+    run.deepen()
+    maps = run.tensors(1)[0]
+    np.testing.assert_allclose(run.pooled_hidden(), maps[0].reshape(maps.shape[1], -1).mean(axis=1), rtol=1e-6)
+    run.deepen()
+    run.deepen()
+    assert run.pooled_hidden() is None

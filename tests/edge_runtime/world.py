@@ -25,6 +25,7 @@ from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.codecs.affine import Affine8Zstd
 from split_core.codecs.image import Pixels
+from split_core.criteria.base import Criterion
 from split_core.criteria.max_prob import MaxProb
 from split_core.objective import Objective
 from split_core.profiles import Device, HwProfile, Payload
@@ -103,6 +104,7 @@ class World:
 
     bundle_dir: Path
     policy: str = "random"
+    criterion: Criterion = field(default_factory=MaxProb)
     params: dict[str, object] = field(default_factory=dict)
     fates: list[Fate] = field(default_factory=list)
     answer: Callable[[wire.Message], list[bytes | memoryview] | None] | None = None
@@ -135,7 +137,7 @@ class World:
         self.loop = EdgeLoop(
             self.slot,
             prefix=prefix,
-            reader=Reader([ExitCalibration()] * exits, MaxProb()),
+            reader=Reader([ExitCalibration()] * exits, self.criterion),
             policy=self.made,
             costs=self.costs,
             objective=OBJECTIVE,
