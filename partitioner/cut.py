@@ -24,6 +24,8 @@ Tensors = tuple[str, ...]
 class Part:
     """One piece: a model of its own, as bytes, with the names of its inputs and outputs in order.
 
+    The model does not make those outputs that are inputs, too: they are handed on.
+
     `outside` are the files with weights that it does not hold itself.
     """
 
@@ -85,7 +87,8 @@ def _part(network: Network, file: str, inputs: Tensors, outputs: Tensors, weight
     """One piece; weights that it keeps outside are added to `weights`."""
     inside = network.flow.ancestors(outputs, stop=inputs)
     _check_closed(network, file, inputs, outputs, inside)
-    model = _model(network, file, inputs, outputs, sorted(inside))
+    made = tuple(name for name in outputs if name not in inputs)
+    model = _model(network, file, inputs, made, sorted(inside))
     beside = file.removesuffix(".onnx") + ".weights"
     external = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
     if network.folder is not None and external:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from split_core.config import first_error
 from split_core.errors import BundleError, CertificateError
 from split_core.files import canonical_json, directory_written_atomically, sha256_of, sha256_of_file
 from split_core.manifest import Manifest, Piece
+from split_core.tensors import Array
 
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
 
@@ -66,12 +67,38 @@ class Bundle:
         """
         folder = (self.root / piece.file).parent if piece.weights else None
         session = backend.load(self.content(piece), threads=threads, folder=folder)
-        if tuple(session.inputs) != piece.inputs or tuple(session.outputs) != piece.outputs:
+        if tuple(session.inputs) != piece.inputs or tuple(session.outputs) != piece.made:
             raise BundleError(
                 f"{self.root / piece.file}: takes {session.inputs} and makes {session.outputs}, manifest says "
-                f"{piece.inputs} and {piece.outputs}; partition the network again"
+                f"{piece.inputs} and {piece.made}; partition the network again"
             )
-        return session
+        return session if piece.made == piece.outputs else HandingOn(session, piece.outputs)
+
+
+class HandingOn:
+    """A session whose piece hands on some of what it takes, a mask for example, to the next cut as it is.
+
+    No engine sees those outputs: TensorRT renames an output that is an input, and onnxruntime 1.23 returns
+    zeros for it.  What is handed on is the caller's own array, not a copy.
+
+    Args:
+        session: makes the others.
+        outputs: all, in order.
+    """
+
+    def __init__(self, session: Session, outputs: tuple[str, ...]) -> None:
+        self._session = session
+        self.inputs, self.outputs = session.inputs, outputs
+        # For each output whether it was made, and its place among the made ones or the inputs.
+        self._places = [
+            (True, session.outputs.index(name)) if name in session.outputs else (False, session.inputs.index(name))
+            for name in outputs
+        ]
+
+    def run(self, feeds: Sequence[Array]) -> list[Array]:
+        """See `Session.run`."""
+        results = self._session.run(feeds)
+        return [(results if made else feeds)[place] for made, place in self._places]
 
 
 def load(root: Path) -> Bundle:

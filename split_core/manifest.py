@@ -62,7 +62,8 @@ class Piece(File):
     """One ONNX file.
 
     Attributes:
-        inputs, outputs: names, in order.
+        inputs, outputs: names, in order.  An output that is an input, too, is handed on by whoever runs the
+            piece; the ONNX file does not make it.
         trained: False for a head that was attached here and knows nothing yet: it answers 1/C for every class.
         weights: files with those weights that the ONNX file does not hold: it ends at 2 GB, and segments share
             what several of them use.
@@ -72,6 +73,11 @@ class Piece(File):
     outputs: tuple[str, ...] = Field(min_length=1)
     trained: bool = True
     weights: tuple[File, ...] = ()
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The outputs that the ONNX file makes."""
+        return tuple(name for name in self.outputs if name not in self.inputs)
 
 
 class Precision(_Strict):

@@ -47,7 +47,7 @@ def through(parts: Sequence[Part], given: dict[str, Array]) -> dict[str, Array]:
     values = dict(given)
     for part in parts:
         made = OFF.load(part.model, threads=1).run([values[name] for name in part.inputs])
-        values.update(zip(part.outputs, made, strict=True))
+        values.update(zip((name for name in part.outputs if name not in part.inputs), made, strict=True))
     return values
 
 
