@@ -24,14 +24,15 @@ from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Fit, Wishes
 from partitioner.calibrate.record import Progress as Done
 from partitioner.calibrate.record import chain_from_bundle, raw_reader, record
+from partitioner.calibrate.targets import Target
 from partitioner.chain import Chain
 from partitioner.data import Samples, read_samples, take_from_text
 from split_core import bundle as bundles
-from split_core import config, policy, traces
+from split_core import config, policy, profiles, traces
 from split_core.backends import BACKENDS
 from split_core.bundle import Bundle
 from split_core.objective import Objective
-from split_core.policy import CodecSection, ObjectiveSection
+from split_core.policy import CodecSection, Evidence, ObjectiveSection
 from split_core.readings import Reader
 from split_core.traces import Traces
 
@@ -49,7 +50,7 @@ def calibrate(
     take: Take = "",
     trace_out: Annotated[Path | None, typer.Option("--trace", help="Write the calibration trace too, as .npz.")] = None,
     criterion: Annotated[str, typer.Option(help="Exit criterion.")] = "max_prob",
-    bandit: Annotated[str, typer.Option(help="Who decides at run time.")] = "grid",
+    bandit: Annotated[str, typer.Option(help="Who decides at run time: grid, or cascade for what is asked.")] = "",
     ship: Annotated[Literal["any", "hidden"], typer.Option(help="hidden: pixels never leave the device.")] = "any",
     objective: Annotated[Path | None, typer.Option(help="YAML with the weights ms, kb, cloud_ms, joule, mu.")] = None,
     ms: Annotated[float | None, typer.Option(help="Cost of a millisecond.", min=0)] = None,
@@ -57,8 +58,17 @@ def calibrate(
     cloud_ms: Annotated[float | None, typer.Option(help="Cost of a millisecond of cloud.", min=0)] = None,
     mu: Annotated[float | None, typer.Option(help="Confidence that a unit of cost is worth.", min=0)] = None,
     target: Annotated[float, typer.Option(help="Agreement that a certified threshold promises.")] = 0.98,
-    risk: Annotated[float, typer.Option(help="Chance, per exit, that the promise is false.")] = 0.1,
-    max_drop: Annotated[float, typer.Option(help="Accuracy that a codec may cost.", min=0, max=1)] = 0.002,
+    accuracy: Annotated[float | None, typer.Option(help="Ask: of what exits answer, this share is right.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Ask: accuracy lost against the full network.")] = None,
+    risk: Annotated[float | None, typer.Option(help="Ask: mean loss of early answers, see --loss.")] = None,
+    confidence: Annotated[float, typer.Option(help="Chance that a promise holds.", min=0.01, max=0.999)] = 0.9,
+    method: Annotated[str, typer.Option(help="naive, crc, ltt, wsr; for --accuracy pcee, pcee_ws.")] = "",
+    loss: Annotated[str, typer.Option(help="Of --risk: consistency, mistakes, drop, brier.")] = "consistency",
+    budget_ms: Annotated[float | None, typer.Option(help="Ask: mean ms of the device per frame.")] = None,
+    max_offload: Annotated[float | None, typer.Option(help="Ask: share of frames no exit answers.")] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Thresholds per predicted class too.")] = False,
+    profile: Annotated[Path | None, typer.Option(help="Times of the device, for --budget-ms.")] = None,
+    codec_drop: Annotated[float, typer.Option(help="Accuracy that a codec may cost.", min=0, max=1)] = 0.002,
     slowdown: Annotated[
         float, typer.Option(help="The device packs payloads this many times slower than this machine.", min=1)
     ] = 1.0,
@@ -70,14 +80,19 @@ def calibrate(
 ) -> None:
     """Make a policy file: choose codecs by measurement, fit temperatures and reliability maps, certify thresholds.
 
-    Figures come from a half of the samples that was not fitted on; what is written is then fitted on all.
+    Maps are fitted on one half of the samples, thresholds chosen on the other; what they do is printed from
+    a half of that one that took no part.
     """
-    wishes = Wishes(criterion, _objective(objective, ms, kb, cloud_ms, mu), ship, bandit, target, risk)
     bundle = bundles.load(bundle_dir)
+    device_ms = _device_ms(profile, bundle.id)
+    limits = (budget_ms, max_offload, per_class, device_ms)
+    asked = Target(accuracy, max_drop, risk, confidence, method, loss, *limits)
+    weights = _objective(objective, ms, kb, cloud_ms, mu)
+    wishes = Wishes(criterion, weights, ship, bandit, target, round(1.0 - confidence, 9), asked=asked)
     samples, chain = _ready(bundle, data, take, threads)
     table = _measured(chain, samples.first(codec_samples), silent=as_json)
     route = codec_choice.Route(wishes.objective, slowdown, rate_mbit)
-    codecs = codec_choice.choose(table, route, max_drop=max_drop)
+    codecs = codec_choice.choose(table, route, max_drop=codec_drop)
     recorded = _recorded(bundle, chain, samples, codecs, raw_reader(chain.exits, criterion), silent=as_json)
     result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed)
     if trace_out:
@@ -134,6 +149,15 @@ def _objective(
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
+def _device_ms(path: Path | None, bundle_id: str) -> tuple[float, ...]:
+    """(K,) milliseconds until each exit has been read, the exits before it included; empty without a profile."""
+    if path is None:
+        return ()
+    profile = profiles.load(path)
+    profile.check_bound_to(bundle_id, str(path))
+    return tuple((profile.device_ms() + np.cumsum(profile.head_ms()))[1:].tolist())
+
+
 def _measured(chain: Chain, samples: Samples, *, silent: bool) -> CodecTable:
     with _progress("Measuring codecs", len(samples), silent=silent) as done:
         return codec_choice.measure(chain, samples, clock=time.perf_counter, progress=done)
@@ -172,12 +196,14 @@ def _show(console: Console, result: Fit, table: CodecTable, out: Path) -> None:
     console.print(codecs_table(table, result.policy.codecs))
     made = result.policy
     console.print(
-        f"ECE (expected calibration error), agrees, answers: fitted on one half of {made.evidence.samples} samples, "
-        f"measured on the other.  Shipped: fitted on all of them, every sample counted at every exit.\n"
+        f"Maps: fitted on one half of {made.evidence.samples} samples; ECE (calibration error): on the other.\n"
+        f"agrees, answers: thresholds from a half of that other half, on the rest, every sample at every exit.\n"
         f"certified: from this confidence on an exit agrees with the full network at least "
         f"{made.evidence.target:.1%} of the time; false with probability {made.evidence.risk:g} per exit, on such data."
     )
-    thresholds = made.bandit.params.get("thresholds")
+    if made.evidence.promises:
+        console.print(promises_table(made.evidence))
+    thresholds = made.bandit.params.get("thresholds") or made.bandit.params.get("per_exit")
     console.print(f"bandit {made.bandit.name}, thresholds {thresholds or 'its own'}")
     console.print(f"wrote {out}, id {made.id[:12]}", soft_wrap=True)
 
@@ -198,6 +224,24 @@ def exits_table(result: Fit) -> Table:
             "never" if section.certified is None else f"{section.certified:.3f}",
             "" if held_out.agreement is None else f"{held_out.agreement:.1%}",
             f"{held_out.answered:.1%}",
+        )
+    return table
+
+
+def promises_table(evidence: Evidence) -> Table:
+    """What was asked against what was reached on samples that neither maps nor thresholds have seen."""
+    table = Table("asked", title="asked and reached", box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("for", "by", "promised", "reached", "on", "chosen on"):
+        table.add_column(title, justify="right")
+    for one in evidence.promises:
+        table.add_row(
+            one.kind.replace("_", " ") + (f" ({one.loss})" if one.loss else ""),
+            f"{one.asked:g}",
+            one.method,
+            "the mean" if one.confidence is None else f"at {one.confidence:.0%}",
+            "too few to test" if one.reached is None else f"{one.reached:.4g}",
+            str(one.held_out),
+            str(one.samples),
         )
     return table
 

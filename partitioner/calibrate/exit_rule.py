@@ -43,7 +43,8 @@ def first_sure(sure: NDArray[np.bool_]) -> NDArray[np.int64]:
 def shared_thresholds(confidence: FloatArray, steps: int = STEPS) -> FloatArray:
     """(L,) descending thresholds for all exits together: never first, always last.
 
-    They are quantiles, so they must come from other samples than those that choose among them.
+    They are quantiles, so they must come from other samples than those that choose among them.  Four digits,
+    rounded down: the flat parts of reliability maps must not fall just below the threshold made from them.
 
     Args:
         confidence: (N, K), the final exit last.
@@ -51,7 +52,7 @@ def shared_thresholds(confidence: FloatArray, steps: int = STEPS) -> FloatArray:
     """
     early = confidence[:, :-1]
     inner = np.quantile(early, np.linspace(0.0, 1.0, steps)) if early.size else np.empty(0)
-    return np.concatenate([[NEVER], np.unique(np.append(np.round(inner, 4), 0.0))[::-1]])
+    return np.concatenate([[NEVER], np.unique(np.append(np.floor(1e4 * inner) / 1e4, 0.0))[::-1]])
 
 
 def exits_by_threshold(confidence: FloatArray, thresholds: FloatArray) -> NDArray[np.int64]:

@@ -1,13 +1,14 @@
 """Traces to a policy file: temperatures, reliability maps, thresholds, and the evidence for them.
 
-What is printed and written as evidence comes from a half of the samples that was not fitted on; what
-is shipped is then fitted on all of them, by the same recipe.
+Temperatures and maps are fitted on one half of the samples.  Calibration errors are measured and
+thresholds chosen on the other; what thresholds do is printed from a half of that half that took no part,
+what is shipped is then chosen on all of it, by the same recipe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 
 from bandits.build import parameter_names
 from partitioner.calibrate.codecs import CodecTable
+from partitioner.calibrate.exit_rule import shared_thresholds
+from partitioner.calibrate.keep import Apart, Kept, cascade, keep
 from partitioner.calibrate.reliability import calibration_error, fit_map
+from partitioner.calibrate.targets import Target
 from partitioner.calibrate.temperature import fit_temperature
 from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
 from split_core.criteria.base import Criterion, Plain
 from split_core.criteria.build import make_criterion
-from split_core.errors import DataError, TraceError
+from split_core.errors import ConfigError, DataError, TraceError
 from split_core.objective import Objective
 from split_core.policy import BanditSection, CodecSection, Evidence, ExitSection, ObjectiveSection, PolicyFile
 from split_core.readings import ExitCalibration, Reader, Reading, softmax
@@ -40,7 +44,8 @@ class Wishes:
         criterion_params: its parameters.
         objective: what costs what.
         ship: "any" or "hidden".
-        bandit: name in `bandits.POLICIES`.
+        bandit: name in `bandits.POLICIES`; empty takes "grid", or "cascade" when anything is asked.
+        asked: of the thresholds, see `targets`.
         target: agreement with the full network that a certified threshold promises.
         risk: chance, per exit, that the promise is false.
     """
@@ -48,19 +53,24 @@ class Wishes:
     criterion: str = "max_prob"
     objective: Objective = Objective()  # noqa: RUF009  (frozen)
     ship: str = "any"
-    bandit: str = "grid"
+    bandit: str = ""
     target: float = 0.98
     risk: float = 0.1
     criterion_params: Mapping[str, Any] = field(default_factory=dict)
+    asked: Target = Target()  # noqa: RUF009  (frozen)
+
+    def __post_init__(self) -> None:
+        if self.asked.asks and self.bandit not in ("", "cascade"):
+            raise ConfigError(f"--bandit {self.bandit}: what is asked of thresholds is kept by 'cascade' only")
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What a fit on one half does on the other, for one exit.
+    """What a fit does on samples that took no part in it, for one exit.
 
     Attributes:
         ece_before, ece_after: expected calibration error of the raw and of the calibrated confidence.
-        certified: threshold that the first half promises; None when it promises none.
+        certified: threshold that a half of these samples promises; None when it promises none.
         agreement: share of answers above it, on the other half, that agree with the full network; None
             when there are none.
         answered: share of the other half that is above it.
@@ -75,10 +85,17 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A policy file, and what its recipe did on held-out samples, per exit."""
+    """A policy file, and what its recipe did on held-out samples, per exit.
+
+    Attributes:
+        apart: the samples that maps were not fitted on.
+        kept: thresholds for what was asked; None when nothing was.
+    """
 
     policy: PolicyFile
     held_out: tuple[HeldOut, ...]
+    apart: Apart = field(compare=False, repr=False)
+    kept: Kept | None = field(compare=False, repr=False)
 
 
 def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTable, seed: int) -> Fit:
@@ -99,40 +116,43 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
     _check(traces)
     criterion = make_criterion(wishes.criterion, exits=traces.exits, params=wishes.criterion_params)
     order = np.random.default_rng(seed).permutation(traces.samples)
-    half = traces.samples // 2
-    held_out = _held_out(traces.rows(order[:half]), traces.rows(order[half:]), criterion, wishes)
-    calibrations = calibrate(traces, criterion)
+    fitted, rest = order[: traces.samples // 2], order[traces.samples // 2 :]
+    calibrations = [_as_written(one) for one in calibrate(traces.rows(fitted), criterion)]
     read = traces.read_with(Reader(calibrations, criterion))
+    raw = traces.rows(rest).read_with(Reader([ExitCalibration()] * traces.exits, criterion))
+    apart = Apart(rest, raw, read.rows(rest))
+    grid = shared_thresholds(read.rows(fitted).confidence)
+    kept = keep(wishes.asked, grid, apart) if wishes.asked.asks else None
+    held_out = tuple(_held_out(apart, k, wishes) for k in range(traces.exits))
     accuracy = read.correct.mean(axis=0)
     policy = PolicyFile(
         bundle_id=traces.bundle_id,
         criterion=wishes.criterion,
         criterion_params=dict(wishes.criterion_params),
         exits=tuple(
-            _section(calibration, float(accuracy[k]), held_out[k], _promise(read, k, wishes))
+            _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
             for k, calibration in enumerate(calibrations)
         ),
-        bandit=_bandit(wishes.bandit, read.confidence),
-        objective=ObjectiveSection(
-            ms=wishes.objective.ms,
-            kb=wishes.objective.kb,
-            cloud_ms=wishes.objective.cloud_ms,
-            joule=wishes.objective.joule,
-            mu=wishes.objective.mu,
-        ),
+        bandit=cascade(kept.rule, traces.exits, wishes.asked) if kept else _bandit(wishes.bandit, read.confidence),
+        objective=ObjectiveSection(**asdict(wishes.objective)),
         ship="hidden" if wishes.ship == "hidden" else "any",
         codecs=codecs,
-        evidence=Evidence(
-            samples=traces.samples,
-            data_sha256=traces.digest(),
-            target=wishes.target,
-            risk=wishes.risk,
-            made_with="offramp calibrate: fitted on all samples; ece on a half that was not fitted on",
-            codec_samples=table.samples,
-            codecs=table.rows,
-        ),
+        evidence=_evidence(traces, wishes, table, kept),
     )
-    return Fit(policy, held_out)
+    return Fit(policy, held_out, apart, kept)
+
+
+def _evidence(traces: Traces, wishes: Wishes, table: CodecTable, kept: Kept | None) -> Evidence:
+    return Evidence(
+        samples=traces.samples,
+        data_sha256=traces.digest(),
+        target=wishes.target,
+        risk=wishes.risk,
+        made_with="offramp calibrate: maps fitted on one half of the samples, ece and thresholds from the other",
+        codec_samples=table.samples,
+        codecs=table.rows,
+        promises=kept.promises if kept else (),
+    )
 
 
 def calibrate(traces: Traces, criterion: Criterion) -> list[ExitCalibration]:
@@ -223,19 +243,13 @@ def _check(traces: Traces) -> None:
         raise DataError(f"{traces.samples} samples are too few to calibrate on; give at least {FEWEST}, better 1000")
 
 
-def _held_out(fitted: Traces, tested: Traces, criterion: Criterion, wishes: Wishes) -> tuple[HeldOut, ...]:
-    calibrations = calibrate(fitted, criterion)
-    here, there = (part.read_with(Reader(calibrations, criterion)) for part in (fitted, tested))
-    raw = tested.read_with(Reader([ExitCalibration()] * tested.exits, criterion))
-    return tuple(_held_out_exit(here, there, raw, k, wishes) for k in range(tested.exits))
-
-
-def _held_out_exit(here: Traces, there: Traces, raw: Traces, k: int, wishes: Wishes) -> HeldOut:
+def _held_out(apart: Apart, k: int, wishes: Wishes) -> HeldOut:
+    here, there = apart.read.rows(slice(0, apart.half)), apart.read.rows(slice(apart.half, None))
     threshold = _promise(here, k, wishes)
     answered = there.confidence[:, k] >= (2.0 if threshold is None else threshold)
     return HeldOut(
-        ece_before=calibration_error(raw.confidence[:, k], raw.correct[:, k]),
-        ece_after=calibration_error(there.confidence[:, k], there.correct[:, k]),
+        ece_before=calibration_error(apart.raw.confidence[:, k], apart.raw.correct[:, k]),
+        ece_after=calibration_error(apart.read.confidence[:, k], apart.read.correct[:, k]),
         certified=threshold,
         agreement=float(there.agrees[answered, k].mean()) if answered.any() else None,
         answered=float(answered.mean()),
@@ -243,19 +257,20 @@ def _held_out_exit(here: Traces, there: Traces, raw: Traces, k: int, wishes: Wis
 
 
 def _promise(read: Traces, k: int, wishes: Wishes) -> float | None:
-    """The certified threshold of one exit.
-
-    The samples are those that the maps were fitted on.  A map has a dozen knots, so this spoils the bound
-    little; the held-out agreement in the report shows how little.
-    """
+    """The certified threshold of one exit, from samples that the maps were not fitted on."""
     return certified_threshold(read.confidence[:, k], read.agrees[:, k], target=wishes.target, risk=wishes.risk)
+
+
+def _as_written(calibration: ExitCalibration) -> ExitCalibration:
+    """Rounded as the file holds it, so that thresholds are chosen on what the device will read."""
+    return ExitCalibration(calibration.temperature, _rounded(calibration.scores), _rounded(calibration.accuracies))
 
 
 def _section(calibration: ExitCalibration, accuracy: float, held_out: HeldOut, certified: float | None) -> ExitSection:
     return ExitSection(
         temperature=calibration.temperature,
-        scores=_rounded(calibration.scores),
-        accuracies=_rounded(calibration.accuracies),
+        scores=calibration.scores,
+        accuracies=calibration.accuracies,
         accuracy=round(accuracy, 6),
         ece_before=round(held_out.ece_before, 6),
         ece_after=round(held_out.ece_after, 6),
@@ -269,5 +284,6 @@ def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
 
 def _bandit(name: str, confidence: FloatArray) -> BanditSection:
     """The bandit, with thresholds from the data when it takes a list of them."""
+    name = name or "grid"
     params = {"thresholds": list(threshold_grid(confidence))} if "thresholds" in parameter_names(name) else {}
     return BanditSection(name=name, params=params)
