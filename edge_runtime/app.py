@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,10 +24,12 @@ from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome, Tally
+from edge_runtime.policy_watch import Change, Follower, PolicyWatch
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
+from split_core.drift.monitor import Finding
 from split_core.errors import ConfigError
 from split_core.files import write_atomically
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
@@ -63,8 +66,8 @@ class EdgeApp:
             undo.pop_all()
 
     def _build(self, config: EdgeConfig, channel: Channel | None, source: Source | None) -> None:
-        loaded = artefacts.load(config)
-        self._policy, self._model = loaded.policy(), loaded.bundle.manifest.name
+        loaded = self._artefacts = artefacts.load(config)
+        self._rules, self._model = loaded.rules(), loaded.bundle.manifest.name
         self.channel = channel or open_channel(config.link)
         self._stack.callback(self.channel.close)
         self.feed = Feed(
@@ -76,6 +79,7 @@ class EdgeApp:
         )
         self.metrics, self.tally = EdgeMetrics(), Tally()
         self._stopping, self._dropped = False, 0
+        self._decisions: DecisionLog | None = None
         self._memory = self._remember(config, loaded.ids)
         self._breaker = Breaker(
             failures=config.link.failures,
@@ -83,26 +87,39 @@ class EdgeApp:
             answer_within_s=config.deadline_ms / 1e3,
         )
         self.loop = self._make_loop(config, loaded)
+        self._watch = self._follow(config, loaded)
         self._serve(config)
         shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
         log.info("ready", camera=config.camera, **shown)
 
     def _make_loop(self, config: EdgeConfig, loaded: Artefacts) -> EdgeLoop:
-        prefix = loaded.prefix()
+        prefix, rules = loaded.prefix(), self._rules
+        self._offloader = self._make_offloader(config, loaded, classes=len(prefix.labels))
+        self.metrics.watch_drift(lambda: self.loop.rules.monitor)
         return EdgeLoop(
             self.feed.slot,
             prefix=prefix,
-            reader=loaded.policy_file.reader(Path(config.policy).parent),
-            policy=self._policy,
+            reader=rules.reader,
+            policy=rules.policy,
             costs=loaded.costs(),
-            objective=loaded.objective,
-            offloader=self._make_offloader(config, loaded, classes=len(prefix.labels)),
+            objective=rules.objective,
+            offloader=self._offloader,
             labels=prefix.labels,
-            ship_input=loaded.ship_input,
+            ship_input=rules.ship_input,
             timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
             clock=time.monotonic,
             on_outcome=self._listeners(config, loaded.ids),
+            monitor=rules.monitor,
+            on_drift=self._tell_drift,
         )
+
+    def _follow(self, config: EdgeConfig, loaded: Artefacts) -> PolicyWatch | None:
+        if not Path(config.policy).is_dir():
+            return None
+        follower = Follower(loaded, lambda line: log.error("policy refused, the old one stays", reason=line))
+        watch = PolicyWatch(follower, self.channel.wake)
+        self._stack.callback(watch.close)
+        return watch
 
     def _make_offloader(self, config: EdgeConfig, loaded: Artefacts, *, classes: int) -> Offloader:
         return Offloader(
@@ -121,14 +138,14 @@ class EdgeApp:
         if not config.state:
             return None
         memory = PolicyMemory(Path(config.state), ids, every_s=STATE_EVERY_S, clock=time.monotonic)
-        self._stack.callback(memory.close, self._policy)
-        log.info("state", found=memory.restore(self._policy))
+        self._stack.callback(lambda: memory.close(self.loop.rules.policy))
+        log.info("state", found=memory.restore(self._rules.policy))
         return memory
 
     def _listeners(self, config: EdgeConfig, ids: dict[str, str]) -> list[OnOutcome]:
         listeners: list[OnOutcome] = [self._count, self.tally]
         if config.decisions:
-            decisions = DecisionLog(Path(config.decisions), ids)
+            decisions = self._decisions = DecisionLog(Path(config.decisions), ids)
             self._stack.callback(decisions.close)
             listeners.append(lambda _, record: decisions.write(record))
         if config.outcomes:
@@ -173,9 +190,42 @@ class EdgeApp:
                 if not self.loop.step():
                     self._wait()
                 if self._memory:
-                    self._memory.tick(self._policy)
+                    self._memory.tick(self.loop.rules.policy)
+                if self._watch:
+                    for change in self._watch.take():
+                        self._adopt(change)
         if self.feed.error:
             raise self.feed.error
+
+    def _adopt(self, change: Change) -> None:
+        """Between two frames: the next one follows another policy; those in flight end by the old one."""
+        if change.state != "active" or change.artefacts is None:
+            return
+        assert change.rules is not None
+        assert change.hello is not None
+        assert change.codecs is not None
+        rules, old, self._artefacts = change.rules, self._artefacts, change.artefacts
+        keeps = self._artefacts.teaches_like(old)
+        self.loop.adopt(replace(rules, policy=self.loop.rules.policy) if keeps else rules)
+        self._offloader.introduce(change.hello, change.codecs)
+        ids = self._artefacts.ids
+        if self._memory:
+            self._memory.bind(ids)
+        if self._decisions:
+            self._decisions.begin(ids)
+        learned = "kept" if keeps else "what was learned under the old policy does not hold; starting afresh"
+        level = log.info if keeps else log.warning
+        level("policy changed", policy=ids["policy"][:12], before=old.policy_file.id[:12], learned=learned)
+
+    def _tell_drift(self, finding: Finding) -> None:
+        drift = finding.drift
+        seen = {"detector": finding.detector, "exit": finding.exit, **asdict(drift)}
+        if drift.fired:
+            log.warning("drift: what is seen is not what was calibrated on; the policy's promises are void", **seen)
+        else:
+            log.info("drift is over; the policy's promises stay void until another policy is active", **seen)
+        if self._decisions:
+            self._decisions.note("drift", seen)
 
     def summary(self) -> dict[str, Any]:
         """What happened since the start, as JSON types."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from bandits.policy import Policy
 from edge_runtime.config import EdgeConfig
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.prefix import Pace, Prefix
+from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles, wire
@@ -19,8 +21,10 @@ from split_core.backends.build import make_backend
 from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
+from split_core.drift.monitor import DriftMonitor
 from split_core.objective import Objective
 from split_core.policy import BanditSection, PolicyFile
+from split_core.policy_store import PolicyStore
 from split_core.profiles import HwProfile
 
 
@@ -30,6 +34,7 @@ class Artefacts:
 
     Attributes:
         config: names them.
+        arrays: folder of the policy's criterion.
         objective: the policy file's.
         bandit: the config's, else the policy file's.
     """
@@ -38,6 +43,7 @@ class Artefacts:
     bundle: Bundle
     policy_file: PolicyFile
     profile: HwProfile
+    arrays: Path
     objective: Objective
     bandit: BanditSection
 
@@ -66,6 +72,41 @@ class Artefacts:
             params=self.bandit.params,
         )
 
+    def rules(self) -> Rules:
+        """What the policy file decides for a frame, with nothing learned and nothing seen yet.
+
+        Raises:
+            ConfigError: no such criterion, bandit or parameter.
+            PolicyFileError: the criterion's arrays are not those that the policy names.
+        """
+        return Rules(
+            reader=self.policy_file.reader(self.arrays),
+            policy=self.policy(),
+            objective=self.objective,
+            ship_input=self.ship_input,
+            monitor=DriftMonitor(self.policy_file.evidence.confidence_histograms, self.config.drift_window),
+        )
+
+    def under(self, policy_file: PolicyFile, arrays: Path, where: str) -> Artefacts:
+        """The same with another policy file.
+
+        Raises:
+            PolicyFileError: it is for another bundle.
+        """
+        policy_file.check_bound_to(self.bundle.id, self.bundle.manifest.exits, where)
+        return replace(
+            self,
+            policy_file=policy_file,
+            arrays=arrays,
+            objective=policy_file.objective.build(),
+            bandit=self.config.bandit or policy_file.bandit,
+        )
+
+    def teaches_like(self, other: Artefacts) -> bool:
+        """Does what a bandit learned under `other` hold here, too?  Versions, codecs and evidence do not matter."""
+        mine, theirs = (_teaching(artefacts) for artefacts in (self, other))
+        return mine == theirs
+
     def prefix(self) -> Prefix:
         """The segments and heads, loaded; as slow as the profile says."""
         return Prefix(
@@ -90,21 +131,39 @@ class Artefacts:
         return wire.Hello(0, self.config.camera, self.bundle.id, self.policy_file.id, tuple(CODECS))
 
 
+def _teaching(artefacts: Artefacts) -> dict[str, object]:
+    about_teaching = {"criterion", "criterion_params", "criterion_arrays", "exits", "objective", "ship"}
+    return {"bandit": artefacts.bandit.model_dump(), **artefacts.policy_file.model_dump(include=about_teaching)}
+
+
 def load(config: EdgeConfig) -> Artefacts:
     """Read the three files and refuse what does not belong together.
 
     Raises:
         BundleError: the bundle is damaged or not certified.
-        PolicyFileError: the policy is damaged, or of another bundle.
+        PolicyFileError: the policy is damaged, of another bundle, or not signed as configured.
         ProfileError: the profile is damaged, or of another bundle or precision.
         ConfigError: the bundle does not have the configured precision.
+        MissingExtra: keys are configured, and the library that checks signatures is not installed.
     """
     bundle = bundles.load(Path(config.bundle))
-    policy_file = policies.load(Path(config.policy))
+    policy_file, arrays = load_policy(Path(config.policy), config.policy_keys)
     policy_file.check_bound_to(bundle.id, bundle.manifest.exits, config.policy)
     profile = profiles.load(Path(config.profile))
     bundle.manifest.variant(config.precision)
     profile.check_bound_to(bundle.id, config.profile, config.precision)
-    return Artefacts(
-        config, bundle, policy_file, profile, policy_file.objective.build(), config.bandit or policy_file.bandit
-    )
+    objective, bandit = policy_file.objective.build(), config.bandit or policy_file.bandit
+    return Artefacts(config, bundle, policy_file, profile, arrays, objective, bandit)
+
+
+def load_policy(path: Path, signers: Sequence[str]) -> tuple[PolicyFile, Path]:
+    """A policy file, or the active one of a store; and the folder of its criterion's arrays.
+
+    Raises:
+        PolicyFileError: damaged, not signed as asked, or a store without an active policy.
+    """
+    if not path.is_dir():
+        return policies.load(path, signers), path.parent
+    store = PolicyStore(path, signers)
+    policy_file = store.load(store.path("active").name)
+    return policy_file, store.arrays_folder(policy_file)

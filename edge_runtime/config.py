@@ -65,7 +65,10 @@ class EdgeConfig(Section):
     Attributes:
         camera: its name, for the worker's fairness and for metrics.
         bundle: folder with the manifest.
-        policy, profile: files; paths are relative to the working directory.
+        policy, profile: files; paths are relative to the working directory.  `policy` may be a store (see
+            `split_core.policy_store`): the camera then follows what is active there, without a restart.
+        policy_keys: public signing keys in hex; when any are given, only signed policies are taken.
+        drift_window: confidences per exit that are compared with the calibration's.
         backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
         backend_options: what that backend takes: `precision`, `ranges`, ...
         precision: of the bundle's pieces: "int8", ...; empty takes them as exported.
@@ -84,6 +87,8 @@ class EdgeConfig(Section):
     bundle: str
     policy: str
     profile: str
+    policy_keys: tuple[str, ...] = ()
+    drift_window: int = Field(default=500, ge=100)
     source: SourceSection
     link: LinkSection = Field(default_factory=LinkSection)
     backend: str = "onnxruntime"

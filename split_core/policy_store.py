@@ -3,6 +3,7 @@
     0003-1f0c9a2b44de.yaml   versions, never changed
     candidate, shadow, active   one line each: the name of a version
     history.jsonl            who moved which pointer when, hash-chained
+    arrays/                  of criteria that have any, by hash
 
 Moving a pointer is one rename, so whoever reads it sees the old version or the new one.
 """
@@ -87,6 +88,11 @@ class PolicyStore:
             raise PolicyFileError(f"{self.folder / name}: holds {name_of(policy)}; copy the right file again")
         return policy
 
+    def arrays_folder(self, policy: PolicyFile) -> Path:
+        """Where the criterion's arrays lie: versions may give different arrays one name, so one folder per hash."""
+        arrays = policy.criterion_arrays
+        return self.folder / "arrays" / arrays.sha256[:12] if arrays else self.folder
+
     def versions(self) -> list[str]:
         """Names of all versions, in order of their numbers."""
         names = [path.name for path in self.folder.glob("*.yaml") if _NAME.fullmatch(path.name)]
@@ -107,8 +113,12 @@ class PolicyStore:
             PolicyFileError: not usable, or the folder cannot be written.
         """
         policy = policies.load(file, self._signers)
+        policy.reader(file.parent)  # the criterion's arrays are there, and those that the policy names
         name, data = name_of(policy), file.read_bytes()
         with self._writing():
+            if policy.criterion_arrays:
+                arrays = policy.criterion_arrays.file
+                write_atomically(self.arrays_folder(policy) / arrays, (file.parent / arrays).read_bytes())
             write_atomically(self.folder / name, data)
             self._move("add", name, "candidate")
         return name
@@ -130,7 +140,7 @@ class PolicyStore:
             name = name or ((shadow or candidate) if to == "active" else candidate)
             if not name:
                 raise PolicyFileError(f"{self.folder}: nothing to promote; 'offramp policy add STORE FILE' comes first")
-            self._check_bundle(self.load(name), name, bundle_id)
+            self._check(name, bundle_id)
             entry = self._move("promote", name, to)
             for passed in STATES[: STATES.index(to)]:
                 if self.pointer(passed) == name:
@@ -147,11 +157,12 @@ class PolicyStore:
             line = history.line_of_actives(self.history(), self.pointer("active"))
             if len(line) < 2:
                 raise PolicyFileError(f"{self.folder}: no policy was active before this one; promote one by its name")
-            self._check_bundle(self.load(line[-2]), line[-2], bundle_id)
+            self._check(line[-2], bundle_id)
             return self._move("rollback", line[-2], "active")
 
-    def _check_bundle(self, policy: PolicyFile, name: str, bundle_id: str) -> None:
-        active = self.pointer("active")
+    def _check(self, name: str, bundle_id: str) -> None:
+        policy, active = self.load(name), self.pointer("active")
+        policy.reader(self.arrays_folder(policy))
         wanted = bundle_id or (self.load(active).bundle_id if active else policy.bundle_id)
         policy.check_bound_to(wanted, len(policy.exits), str(self.folder / name))
 

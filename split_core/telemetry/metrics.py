@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from split_core.drift.monitor import DriftMonitor
 from split_core.wire import REFUSALS
 
 FRAME_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
@@ -51,8 +52,13 @@ class EdgeMetrics:
         self._latency = Distribution(FRAME_SECONDS)
         self._dropped = self._payload_bytes = 0
         self._breaker = ""
+        self._drift: Callable[[], DriftMonitor] = lambda: DriftMonitor(())
         self.registry = CollectorRegistry()
         self.registry.register(self)
+
+    def watch_drift(self, monitor: Callable[[], DriftMonitor]) -> None:
+        """Read findings from the monitor in force at every scrape."""
+        self._drift = monitor
 
     def answered(self, where: str, reason: str, latency_ms: float) -> None:
         """Count one outcome.
@@ -90,6 +96,14 @@ class EdgeMetrics:
         for name in BREAKER_STATES:
             breaker.add_metric((name,), float(name == self._breaker))
         yield breaker
+        monitor = self._drift()
+        drift = GaugeMetricFamily(
+            "offramp_drift", "Distance from calibration; alarm above 1.", labels=("detector", "exit")
+        )
+        for finding in monitor.findings():
+            drift.add_metric((finding.detector, str(finding.exit)), finding.drift.value / finding.drift.limit)
+        yield drift
+        yield GaugeMetricFamily("offramp_policy_void", "1 when drift has voided its promises.", float(monitor.void))
 
 
 class CloudMetrics:

@@ -1,0 +1,112 @@
+"""Follows the pointers of a policy store while the camera runs; reads and checks in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.artefacts import Artefacts
+from edge_runtime.ticket import Rules
+from split_core import wire
+from split_core.codecs.base import Codec
+from split_core.errors import SplitError
+from split_core.policy_store import PolicyStore, name_of
+
+LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Change:
+    """A policy that was found behind a pointer, loaded and checked.
+
+    Attributes:
+        state: "active" or "shadow".
+        artefacts: with that policy; None when the shadow was taken away.
+        rules, hello, codecs: made of them.
+    """
+
+    state: str
+    artefacts: Artefacts | None = None
+    rules: Rules | None = None
+    hello: wire.Hello | None = None
+    codecs: dict[str, tuple[str, Codec]] | None = None
+
+
+class Follower:
+    """Compares pointers with what was last taken from them.  No thread; `look` reads files.
+
+    Args:
+        artefacts: the bundle and profile that run, and the configuration that names the store.
+        refused: told in one line about a policy that is not taken; the old one stays in force.
+    """
+
+    def __init__(self, artefacts: Artefacts, refused: Callable[[str], None]) -> None:
+        self._artefacts, self._refused = artefacts, refused
+        self._store = PolicyStore(Path(artefacts.config.policy), artefacts.config.policy_keys)
+        self._taken = {"active": name_of(artefacts.policy_file), "shadow": ""}
+        self._said = {"active": "", "shadow": ""}
+
+    def look(self) -> list[Change]:
+        """What has changed since the last look."""
+        return [change for state in ("active", "shadow") for change in self._look_at(state)]
+
+    def _look_at(self, state: str) -> list[Change]:
+        try:
+            name = self._store.pointer(state)
+            if name == self._taken[state] or (not name and state == "active"):
+                return []
+            change = self._loaded(state, name) if name else Change(state)
+        except SplitError as error:  # tried again at the next look: the file may still be on its way
+            self._say(state, str(error))
+            return []
+        self._taken[state], self._said[state] = name, ""
+        return [change]
+
+    def _loaded(self, state: str, name: str) -> Change:
+        policy_file = self._store.load(name)
+        artefacts = self._artefacts.under(policy_file, self._store.arrays_folder(policy_file), name)
+        return Change(state, artefacts, artefacts.rules(), artefacts.hello(), artefacts.codecs())
+
+    def _say(self, state: str, line: str) -> None:
+        if line != self._said[state]:
+            self._said[state] = line
+            self._refused(line)
+
+
+class PolicyWatch:
+    """Looks every half second; the frame loop takes what was found when it suits it.
+
+    Args:
+        follower: looks.
+        wake: called when something was found.
+    """
+
+    def __init__(self, follower: Follower, wake: Callable[[], None]) -> None:
+        self._follower, self._wake = follower, wake
+        self._found: list[Change] = []
+        self._lock, self._ending = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="policy-watch", daemon=True)
+        self._thread.start()
+
+    def take(self) -> list[Change]:
+        """What was found since the last call; costs next to nothing when that is nothing."""
+        if not self._found:
+            return []
+        with self._lock:
+            found, self._found = self._found, []
+        return found
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(LOOK_EVERY_S):
+            changes = self._follower.look()
+            if changes:
+                with self._lock:
+                    self._found = [*self._found, *changes]
+                self._wake()

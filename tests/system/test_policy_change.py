@@ -1,0 +1,73 @@
+"""A running camera follows promote and rollback of its policy store, without a restart."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.app import EdgeApp
+from edge_runtime.config import EdgeConfig
+from split_core import bundle as bundles
+from split_core import policy as policies
+from split_core import profiles
+from split_core.config import parsed
+from split_core.policy import BanditSection, ExitSection, PolicyFile
+from split_core.policy_store import PolicyStore
+from split_core.telemetry.decisions import read_log, read_notes, verify
+from tests.edge_runtime.world import profile
+from tests.tiny import tiny_samples
+
+
+@pytest.fixture
+def site(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A folder with a store whose active policy answers at exit 1, and whose candidate runs the whole network."""
+    bundle_id = bundles.load(tiny_bundle).id
+    np.savez(tmp_path / "images.npz", images=tiny_samples(50, seed=5)[0])
+    profiles.save(profile(3, bundle_id).model_copy(update={"slowdown": 1.0}), tmp_path / "profile.yaml")
+    store, file = PolicyStore(tmp_path / "store"), tmp_path / "new.yaml"
+    first = BanditSection(name="fixed", params={"split": 1, "threshold": 0.0})
+    for version, bandit in enumerate((first, BanditSection(name="edge_only")), 1):
+        policies.save(PolicyFile(version=version, bundle_id=bundle_id, exits=(ExitSection(),) * 3, bandit=bandit), file)
+        store.add(file)
+        if version == 1:
+            store.promote("active")
+    return tmp_path
+
+
+def test_promote_and_rollback_reach_a_running_camera(site: Path, tiny_bundle: Path):
+    store, decisions = PolicyStore(site / "store"), site / "decisions.jsonl"
+    config = {
+        "bundle": str(tiny_bundle),
+        "policy": str(store.folder),
+        "profile": str(site / "profile.yaml"),
+        "decisions": str(decisions),
+        "source": {"kind": "array", "fps": 100, "options": {"path": str(site / "images.npz"), "loop": True}},
+    }
+    app = EdgeApp(parsed(config, EdgeConfig, "test"))
+    exits: list[int] = []
+    moved = threading.Event()
+
+    def follow(outcome, record) -> None:
+        """The camera's own outcomes move the story on: whole network seen, roll back; exit 1 again, stop."""
+        exits.append(outcome.exit)
+        if len(exits) == 20:
+            store.promote("active")
+        elif outcome.exit == 3 and not moved.is_set():
+            moved.set()
+            store.rollback()
+        elif (moved.is_set() and outcome.exit == 1) or len(exits) > 3000:
+            app.stop()
+
+    app.loop._on_outcome = (*app.loop._on_outcome, follow)
+    app.run()
+    assert exits[:20] == [1] * 20
+    assert exits[-1] == 1
+    assert 3 in exits
+    assert verify(decisions) > len(exits)
+    assert [record.exit for record in read_log(decisions)] == exits
+    ids = [header["policy"][:12] for header in read_notes(decisions, "header")]
+    assert len(ids) == 3
+    assert ids[0] == ids[2] != ids[1]
