@@ -54,7 +54,8 @@ def cut(network: Network) -> Parts:
     """Cut `network` at its cuts 1..K-1, with exit k's head behind cut k where the network has exits.
 
     Every piece has the weights that it needs, those of a large network in files of their own.  Nodes, opset,
-    IR version and the dynamic axes stay as they are; what depends on shapes alone is made again from the shapes of what crosses.
+    IR version and the dynamic axes stay as they are; what depends on shapes alone is made again from the
+    shapes of what crosses.
 
     Raises:
         ModelError: not a valid cut, cuts in the wrong order, or a skip connection that a cut does not

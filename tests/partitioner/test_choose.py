@@ -175,7 +175,8 @@ def test_no_cut_of_the_asked_width_says_which_width_to_try() -> None:
     rows = {row.tensors for row in list_cuts(network, 1)}
     assert ("a",) not in rows
     graph = helper.make_graph([helper.make_node("Add", ["x", "y"], ["sum"])], "two", network.model.graph.input, [])
-    bare = Network(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), {}, outputs=("sum",))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    bare = Network(model, {}, outputs=("sum",))
     with pytest.raises(ModelError, match="no place where at most 1 tensors cross; try --width 2"):
         planned(bare, Wish(width=1))
 
