@@ -13,6 +13,7 @@ from partitioner.choose import choose, choose_some, named, successive
 from partitioner.cut import Parts, cut
 from partitioner.cuts import WIDTH, CutPoint, check_cut, find_cuts
 from partitioner.findings import failure
+from partitioner.graft import with_trained_heads
 from partitioner.listing import CutRow, list_cuts
 from partitioner.manifest import Identity, manifest_of
 from partitioner.measured import progress_by_time
@@ -165,13 +166,13 @@ def partition(
     parts = cut(plan.network)
     stored = with_shared_weights(parts)
     manifest, contents = manifest_of(plan.network, stored, identity, plan.blocks), stored.contents()
-    prove = _prover(plan.network, trial, clock)
+    prove = prover(plan.network, trial, clock)
     if rounding.names:
         say(f"rounding to {', '.join(rounding.names)}")
         made = _rounded(out, manifest_of(plan.network, parts, identity, plan.blocks), parts, rounding, trial.seed)
         manifest = manifest.model_copy(update={"precisions": made.manifest.precisions})
         contents = {**contents, **made.contents}
-        prove = _and_judge(prove, made, clock)
+        prove = and_judge(prove, made, clock)
     say("writing and proving")
     return bundle.write(out, manifest, contents, prove)
 
@@ -207,14 +208,15 @@ def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], floa
             f"made from {manifest.source.get('file')} with {manifest.source.get('sha256', 'none')[:12]}; give that file"
         )
     cuts = tuple(tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts[1:])
-    prove = _prover(with_exits(with_cuts(network, cuts)), trial, clock)
+    whole = with_trained_heads(with_exits(with_cuts(network, cuts)), written)
+    prove = prover(whole, trial, clock)
     if manifest.precisions:
-        prove = _and_judge(prove, rounded_before(manifest, trial), clock)
+        prove = and_judge(prove, rounded_before(manifest, trial), clock)
     bundle.write_to(root, manifest, written.copy(), prove)
     return bundle.load(root).certificate
 
 
-def _prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundle.Prove:
+def prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundle.Prove:
     """Makes a bundle's certificate, and says what was found when it does not pass."""
 
     def prove(written: bundle.Bundle) -> dict[str, Any]:
@@ -229,7 +231,7 @@ def _prover(network: Network, trial: Trial, clock: Callable[[], float]) -> bundl
     return prove
 
 
-def _and_judge(prove: bundle.Prove, made: Rounded, clock: Callable[[], float]) -> bundle.Prove:
+def and_judge(prove: bundle.Prove, made: Rounded, clock: Callable[[], float]) -> bundle.Prove:
     """`prove`, with what the bundle's other precisions cost."""
 
     def both(written: bundle.Bundle) -> dict[str, Any]:

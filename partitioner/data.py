@@ -105,8 +105,10 @@ def _from_npz(path: Path, manifest: Manifest, names: tuple[str, ...], take: slic
     return Samples(_fitting(path, items, manifest.cuts[0].tensors[0].spec), labels, None)
 
 
-def arrays_of(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Array]:
-    """The named arrays of an `.npz`, and those of `optional` that it holds; nothing is unpickled.
+def arrays_of(
+    path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = (), *, every: bool = False
+) -> dict[str, Array]:
+    """The named arrays of an `.npz`, those of `optional` that it holds, or `every` one; nothing is unpickled.
 
     Raises:
         DataError: not there, damaged, or one of `keys` is absent.
@@ -120,7 +122,8 @@ def arrays_of(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ())
             absent = [key for key in keys if key not in file.files]
             if absent:
                 raise DataError(f"{path}: no array named {absent[0]!r}, there are: {', '.join(file.files) or 'none'}")
-            return {key: file[key] for key in (*keys, *(key for key in optional if key in file.files))}
+            others = file.files if every else [key for key in optional if key in file.files]
+            return {key: file[key] for key in dict.fromkeys((*keys, *others))}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder") from error
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:

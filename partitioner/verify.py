@@ -70,8 +70,8 @@ def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], f
     """
     started, manifest = clock(), bundle.manifest
     settings = sizes_to_prove(manifest)
-    invented = _random_feeds(manifest, settings, trial.seed)
-    feeds = [*invented, *_real_feeds(manifest, trial.samples)]
+    invented = random_feeds(manifest, settings, trial.seed)
+    feeds = [*invented, *real_feeds(manifest, trial.samples)]
     levels = {name: _compare(name, network, bundle, feeds) for name in LEVELS}
     tolerance = max(trial.tolerance, network.coarseness)
     answers = [name for name in network.finals if name not in network.exits]
@@ -91,7 +91,7 @@ def verify(network: Network, bundle: Bundle, trial: Trial, clock: Callable[[], f
         "exits": [{"exit": k} | tensor_entry(levels, name) for k, name in enumerate(network.exits, 1)],
         "outputs": [tensor_entry(levels, name) for name in answers],
         "notes": list(network.notes),
-        "versions": _versions(),
+        "versions": versions(),
         "made_at": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(clock() - started, 3),
     }
@@ -161,13 +161,14 @@ def _by_name(manifest: Manifest, network: Network, passage: Passage) -> dict[str
     return dict(zip(names, values, strict=True)) | dict(exits) | dict(zip(network.finals, passage.outputs, strict=True))
 
 
-def _random_feeds(manifest: Manifest, settings: list[dict[str, int]], seed: int) -> list[list[Array]]:
+def random_feeds(manifest: Manifest, settings: list[dict[str, int]], seed: int) -> list[list[Array]]:
+    """Noise, a few batches of each of the `settings` that `sizes_to_prove` gives."""
     rng = np.random.default_rng(seed)
     specs = [tensor.spec for tensor in manifest.cuts[0].tensors]
     return [[noise(spec, sizes, rng) for spec in specs] for sizes in settings for _ in range(REPEATS)]
 
 
-def _real_feeds(manifest: Manifest, samples: Sequence[Array]) -> list[list[Array]]:
+def real_feeds(manifest: Manifest, samples: Sequence[Array]) -> list[list[Array]]:
     """The samples in batches of each size in turn, every sample once per size."""
     return [
         [array[start : start + batch] for array in samples]
@@ -180,7 +181,8 @@ def _rows(samples: Sequence[Array]) -> int:
     return len(samples[0]) if samples else 0
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What proved."""
     return {
         "onnxruntime": OnnxRuntimeBackend.version,
         "onnx": onnx.__version__,

@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": Command("edge_runtime.cli:doctor", "", "Look whether this machine is fit to run, and say what to do."),
     "partition": Command("partitioner.cli:partition", "partition", "Cut a network into a certified bundle."),
     "verify": Command("partitioner.cli:verify", "partition", "Certify a bundle again, on this machine."),
+    "train": Command("partitioner.train.cli:train", "partition", "Train the exits of a bundle; its network stays."),
     "calibrate": Command(
         "partitioner.calibrate.cli:calibrate", "partition", "Make a policy file from labelled samples."
     ),

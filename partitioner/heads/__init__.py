@@ -14,3 +14,15 @@ HEADS = Registry(
         "vector": "partitioner.heads.vector:VectorHead",
     },
 )
+
+# What `offramp train` can put behind a cut: pooling, and the layers behind it.
+TRAINABLE = Registry(
+    "trainable head",
+    {
+        "linear": "partitioner.heads.linear:LinearHead torch",
+        "mlp": "partitioner.heads.mlp:MlpHead torch",
+        "max_average": "partitioner.heads.max_average:MaxAverageHead torch",
+        "text_pooler": "partitioner.heads.text_pooler:TextPoolerHead torch",
+        "etf": "partitioner.heads.etf:EtfHead torch",
+    },
+)

@@ -16,7 +16,7 @@ class VisionHead:
     def features(self, tensors: Sequence[TensorSpec]) -> int | None:
         """See `Head.features`."""
         maps = floating(tensors, 4)
-        channels = maps.shape[_channel_axis(maps)] if maps else None
+        channels = maps.shape[channel_axis(maps)] if maps else None
         return channels if isinstance(channels, int) else None
 
     def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
@@ -24,10 +24,10 @@ class VisionHead:
         maps = floating(tensors, 4)
         if maps is None:
             raise ValueError("a vision head needs a feature map")
-        return mean(maps.name, made, [1, 2] if _channel_axis(maps) == 3 else [2, 3], opset)
+        return mean(maps.name, made, [1, 2] if channel_axis(maps) == 3 else [2, 3], opset)
 
 
-def _channel_axis(maps: TensorSpec) -> int:
+def channel_axis(maps: TensorSpec) -> int:
     """3 when axes 1 and 2 look like the sides of a square map and the last does not; else 1, as torch has it."""
     _, first, second, last = maps.shape
     return 3 if first == second != last else 1
