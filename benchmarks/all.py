@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__", "all", "families", "harness", "models", "modules"}
+NOT_BENCHMARKS = {"__init__", "all", "criteria_data", "families", "harness", "models", "modules"}
 
 
 def names() -> list[str]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from split_core.criteria.arrays import array
 from split_core.criteria.base import EARLIER, LOGITS, Judgement, Seen
-from split_core.criteria.energy import energy_nats
 from split_core.tensors import Array, FloatArray
 
 
@@ -40,7 +39,8 @@ class GeometricEnsemble:
     def __call__(self, seen: Sequence[Seen]) -> Judgement:
         """See `Criterion`."""
         row = seen[-1].exit - 1
-        logs = np.array([one.logits + energy_nats(one.logits) for one in seen])  # ln p, with no ln 0
+        # No ln 0: a probability that underflows is as good as the smallest number.
+        logs = np.log(np.maximum([one.probabilities for one in seen], np.finfo(np.float64).tiny))
         weights = self._weights[row, [one.exit - 1 for one in seen]]
         mixed: FloatArray = weights @ logs / len(seen) + self._bias[row]
         powers = np.exp(mixed - mixed.max())
