@@ -238,7 +238,7 @@ def promises_table(evidence: Evidence) -> Table:
             one.kind.replace("_", " ") + (f" ({one.loss})" if one.loss else ""),
             f"{one.asked:g}",
             one.method,
-            "the mean" if one.confidence is None else f"at {one.confidence:.0%}",
+            "no bound" if one.confidence is None else f"at {one.confidence:.0%}",
             "too few to test" if one.reached is None else f"{one.reached:.4g}",
             str(one.held_out),
             str(one.samples),

@@ -31,7 +31,7 @@ class Target:
         max_drop: accuracy that may be lost against the full network.
         risk: mean `loss` that is accepted.
         confidence: chance that the promise on `max_drop` or `risk` is true.
-        method: name in `RISK_CONTROLS`; for `accuracy`, in `PCEE`.  Empty takes "wsr" or "pcee_ws".
+        method: name in `RISK_CONTROLS`, for `accuracy` in `PCEE`; empty takes "pcee_ws", or see `control`.
         loss: name in `LOSSES`, that `risk` is about.
         budget_ms: mean milliseconds of the device per frame.
         max_offload: share of frames that no early exit may answer.
@@ -78,8 +78,12 @@ class Target:
 
     @property
     def control(self) -> str:
-        """The risk control by name."""
-        return self.method or "wsr"
+        """The risk control by name: unless told, the one that costs less on such losses.
+
+        Of 0 or 1 the binomial bound of "ltt" is close to exact; where losses vary less, or an exit may be
+        better than the full network, "wsr" sees that (benchmarks/calibration.py).
+        """
+        return self.method or ("ltt" if self.loss in GOOD and self.max_drop is None else "wsr")
 
     @property
     def asks(self) -> bool:

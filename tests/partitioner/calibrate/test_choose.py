@@ -109,9 +109,11 @@ def test_what_makes_no_sense_together_is_refused(asked: dict[str, Any], message:
 def test_promises_say_what_was_asked_and_reached() -> None:
     target = Target(risk=0.1, budget_ms=3.0, device_ms=DEVICE_MS)
     risk, budget = promises(target, 500, {"risk": 0.0712345678, "budget_ms": 2.5}, 250)
-    assert (risk.kind, risk.asked, risk.method, risk.loss, risk.confidence) == ("risk", 0.1, "wsr", "consistency", 0.9)
+    assert (risk.kind, risk.asked, risk.method, risk.loss, risk.confidence) == ("risk", 0.1, "ltt", "consistency", 0.9)
     assert (risk.samples, risk.reached, risk.held_out) == (500, 0.071235, 250)
     assert (budget.kind, budget.method, budget.confidence, budget.reached) == ("budget_ms", "mean", None, 2.5)
+    (drop,) = promises(Target(max_drop=0.1), 500, {}, 0)
+    assert (drop.method, drop.loss) == ("wsr", "drop")
     (untested,) = promises(Target(accuracy=0.9), 20, {}, 0)
     assert (untested.reached, untested.method) == (None, "pcee_ws")
 

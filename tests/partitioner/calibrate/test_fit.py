@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bandits.build import make_policy
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Fit, View, Wishes, calibrate_exit, fit
+from partitioner.calibrate.targets import Target
 from split_core import policy
 from split_core.criteria.max_prob import MaxProb
 from split_core.errors import ConfigError, DataError, PolicyFileError, TraceError
@@ -86,6 +88,36 @@ def test_a_bandit_that_takes_thresholds_gets_them_from_the_data() -> None:
     assert grid.params["thresholds"][0] == 0.0
     assert len(grid.params["thresholds"]) > 5
     assert fitted(traces, bandit="edge_only").policy.bandit.params == {}
+
+
+def test_what_is_asked_is_played_by_the_cascade_and_tried_on_samples_that_took_no_part() -> None:
+    traces = traces_with_temperatures(4000, (1.5, 1.0), seed=13)
+    result = fitted(traces, asked=Target(risk=0.05))
+    made = result.policy
+    (promise,) = made.evidence.promises
+    assert made.bandit.name == "cascade"
+    assert (promise.samples, promise.held_out) == (2000, 1000)
+    assert promise.reached is not None
+    assert promise.reached <= 0.05
+    assert result.kept is not None
+    assert result.kept.trial is not None
+    assert set(result.kept.trial.rows) < set(result.apart.rows)
+    make_policy("cascade", exits=2, rng=np.random.default_rng(0), objective=Objective(), params=made.bandit.params)
+    other = traces_with_temperatures(20_000, (1.5, 1.0), seed=14).read_with(made.reader())
+    (threshold,) = made.bandit.params["per_exit"]
+    answered = other.confidence[:, 0] >= threshold
+    assert answered.any()
+    assert (answered & ~other.agrees[:, 0]).mean() <= 0.05
+
+
+def test_another_bandit_would_not_keep_what_is_asked() -> None:
+    with pytest.raises(ConfigError, match="--bandit grid: what is asked of thresholds is kept by 'cascade' only"):
+        Wishes(bandit="grid", asked=Target(risk=0.05))
+
+
+def test_limits_on_offloads_ship_after_the_last_early_exit() -> None:
+    made = fitted(traces_with_temperatures(1000, (1.5, 1.2, 1.0), seed=15), asked=Target(max_offload=0.4)).policy
+    assert made.bandit.params["ship_after"] == 2
 
 
 def test_the_same_seed_gives_the_same_policy() -> None:
