@@ -24,6 +24,7 @@ from partitioner.calibrate.temperature import fit_temperature
 from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
 from split_core.criteria.base import Criterion, Plain
 from split_core.criteria.build import make_criterion
+from split_core.drift.histogram import histograms
 from split_core.errors import ConfigError, DataError, TraceError
 from split_core.objective import Objective
 from split_core.policy import BanditSection, CodecSection, Evidence, ExitSection, ObjectiveSection, PolicyFile
@@ -137,7 +138,7 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
         objective=ObjectiveSection(**asdict(wishes.objective)),
         ship="hidden" if wishes.ship == "hidden" else "any",
         codecs=codecs,
-        evidence=_evidence(traces, wishes, table, kept),
+        evidence=_evidence(traces, wishes, table, kept).model_copy(update={"confidence_histograms": histograms(read)}),
     )
     return Fit(policy, held_out, apart, kept)
 
