@@ -108,7 +108,16 @@ def draw(figures: dict[str, Any], path: Path) -> None:
     for place, (name, points) in enumerate(figures["curves"].items()):
         ordered = sorted(points, key=lambda point: point["compute"])
         x, y = ([100 * point[key] for point in ordered] for key in ("compute", "accuracy"))
-        axes.plot(x, y, marker=".", ms=4, lw=1, ls=("-", "--")[place % 2], label=name)
+        axes.plot(
+            x,
+            y,
+            marker=".",
+            ms=4,
+            lw=1,
+            ls=("-", "--")[place % 2],
+            color=f"C{place}" if place < 10 else "k",
+            label=name,
+        )
     x, y = ([100 * point[key] for point in figures["single exits"]] for key in ("compute", "accuracy"))
     axes.plot(x, y, "ks", ms=7, label="one exit alone")
     axes.axhline(y[-1] - 100 * MOST_LOST, color="grey", lw=1, ls=":")

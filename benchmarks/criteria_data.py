@@ -66,9 +66,7 @@ def behind(name: str, made_by: dict[str, int], nodes: Sequence[NodeProto]) -> se
 Point = dict[str, Any]
 
 
-def curve(
-    read: Traces, shares: NDArray[np.float64], thresholds: Iterable[float], params: dict[str, Any]
-) -> list[Point]:
+def curve(read: Traces, costs: NDArray[np.float64], thresholds: Iterable[float], params: dict[str, Any]) -> list[Point]:
     """Accuracy and mean compute at every threshold: the first exit that reaches it answers, else the last."""
     points = []
     for threshold in thresholds:
