@@ -20,10 +20,12 @@ from rich.table import Table
 
 from partitioner.calibrate import codecs as codec_choice
 from partitioner.calibrate import fit as fitting
+from partitioner.calibrate import slices as slicing
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Fit, Wishes
 from partitioner.calibrate.record import Progress as Done
 from partitioner.calibrate.record import chain_from_bundle, raw_reader, record
+from partitioner.calibrate.slices import Slice
 from partitioner.calibrate.targets import Target
 from partitioner.chain import Chain
 from partitioner.data import Samples, read_samples, take_from_text
@@ -31,6 +33,7 @@ from split_core import bundle as bundles
 from split_core import config, policy, profiles, traces
 from split_core.backends import BACKENDS
 from split_core.bundle import Bundle
+from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.policy import CodecSection, Evidence, ObjectiveSection
 from split_core.readings import Reader
@@ -68,6 +71,7 @@ def calibrate(
     max_offload: Annotated[float | None, typer.Option(help="Ask: share of frames no exit answers.")] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Thresholds per predicted class too.")] = False,
     profile: Annotated[Path | None, typer.Option(help="Times of the device, for --budget-ms.")] = None,
+    slices: Annotated[Path | None, typer.Option(help="CSV, a line per sample taken: accuracy by its columns.")] = None,
     codec_drop: Annotated[float, typer.Option(help="Accuracy that a codec may cost.", min=0, max=1)] = 0.002,
     slowdown: Annotated[
         float, typer.Option(help="The device packs payloads this many times slower than this machine.", min=1)
@@ -90,6 +94,7 @@ def calibrate(
     weights = _objective(objective, ms, kb, cloud_ms, mu)
     wishes = Wishes(criterion, weights, ship, bandit, target, round(1.0 - confidence, 9), asked=asked)
     samples, chain = _ready(bundle, data, take, threads)
+    metadata = _metadata(slices, asked, len(samples))
     table = _measured(chain, samples.first(codec_samples), silent=as_json)
     route = codec_choice.Route(wishes.objective, slowdown, rate_mbit)
     codecs = codec_choice.choose(table, route, max_drop=codec_drop)
@@ -99,9 +104,11 @@ def calibrate(
         traces.save(recorded.read_with(result.policy.reader()), trace_out)
     policy.save(result.policy, out)
     if as_json:
-        print(json.dumps(_facts(result, out)))
+        print(json.dumps({**_facts(result, out), "slices": [asdict(one) for one in _sliced(result, metadata)]}))
     else:
         _show(Console(), result, table, out)
+        if metadata:
+            Console().print(slices_table(_sliced(result, metadata)))
 
 
 def trace(
@@ -156,6 +163,20 @@ def _device_ms(path: Path | None, bundle_id: str) -> tuple[float, ...]:
     profile = profiles.load(path)
     profile.check_bound_to(bundle_id, str(path))
     return tuple((profile.device_ms() + np.cumsum(profile.head_ms()))[1:].tolist())
+
+
+def _metadata(path: Path | None, asked: Target, samples: int) -> dict[str, list[str]]:
+    if path is None:
+        return {}
+    if not asked.asks:
+        raise ConfigError("--slices shows what a target does; ask for one, for example --risk 0.02")
+    return slicing.read_metadata(path, samples)
+
+
+def _sliced(result: Fit, metadata: dict[str, list[str]]) -> list[Slice]:
+    """Of the samples that took no part; none when half of the samples could not carry the target."""
+    trial = result.kept.trial if result.kept else None
+    return slicing.slices(trial.rule, trial.tested, slicing.of_rows(metadata, trial.rows)) if trial else []
 
 
 def _measured(chain: Chain, samples: Samples, *, silent: bool) -> CodecTable:
@@ -243,6 +264,17 @@ def promises_table(evidence: Evidence) -> Table:
             str(one.held_out),
             str(one.samples),
         )
+    return table
+
+
+def slices_table(found: list[Slice]) -> Table:
+    """Accuracy and exit share by slice, the worst first."""
+    table = Table("slice", title="by slice, held out, worst first", box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("samples", "right", "full network", "early"):
+        table.add_column(title, justify="right")
+    for one in found:
+        shares = (f"{share:.1%}" for share in (one.accuracy, one.full_accuracy, one.early))
+        table.add_row(f"{one.column} = {one.value}", str(one.samples), *shares)
     return table
 
 
