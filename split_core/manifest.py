@@ -180,7 +180,7 @@ class Manifest(_Strict):
         """How an image becomes the network's input, if it takes images."""
         return self.preprocess if isinstance(self.preprocess, Preprocess) else None
 
-    @cached_property
+    @property
     def id(self) -> str:
         """SHA-256 of the content, in hex.
 

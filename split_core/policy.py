@@ -6,7 +6,6 @@ It can be reviewed, compared, changed and rolled back without touching the bundl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,7 +201,7 @@ class PolicyFile(Section):
     codecs: CodecSection = Field(default_factory=CodecSection)
     evidence: Evidence = Field(default_factory=Evidence)
 
-    @cached_property
+    @property
     def id(self) -> str:
         """SHA-256 of the content, in hex; of what is not a default, so that a new setting changes no old id."""
         return sha256_of(canonical_json(self.model_dump(mode="json", exclude_defaults=True)))

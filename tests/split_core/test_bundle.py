@@ -169,3 +169,8 @@ def test_names_that_are_no_folder_names_are_refused(copy: Path, name: str) -> No
     document = json.loads((copy / MANIFEST).read_text())["manifest"]
     with pytest.raises(ValueError, match="name"):
         Manifest.model_validate({**document, "name": name})
+
+
+def test_a_changed_copy_of_a_manifest_has_another_id(tiny_bundle: Path) -> None:
+    manifest = bundle.load(tiny_bundle).manifest
+    assert manifest.model_copy(update={"version": "2"}).id != manifest.id
