@@ -37,3 +37,10 @@ def floating(tensors: Sequence[TensorSpec], rank: int) -> TensorSpec | None:
     """The first floating point tensor, when it has `rank` axes."""
     found = next((spec for spec in tensors if spec.dtype.startswith("float")), None)
     return found if found is not None and len(found.shape) == rank else None
+
+
+def state_width(tensors: Sequence[TensorSpec]) -> int | None:
+    """Features of the first floating point tensor when it is (batch, positions, features) with a fixed last axis."""
+    states = floating(tensors, 3)
+    width = states.shape[2] if states else None
+    return width if isinstance(width, int) else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnx import NodeProto
 
-from partitioner.heads.base import floating, mean
+from partitioner.heads.base import floating, mean, state_width
 from split_core.tensors import TensorSpec
 
 
@@ -15,9 +15,7 @@ class SequenceHead:
 
     def features(self, tensors: Sequence[TensorSpec]) -> int | None:
         """See `Head.features`."""
-        states = floating(tensors, 3)
-        width = states.shape[2] if states else None
-        return width if isinstance(width, int) else None
+        return state_width(tensors)
 
     def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
         """See `Head.pool`."""

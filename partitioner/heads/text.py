@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnx import NodeProto, TensorProto, helper
 
-from partitioner.heads.base import floating
+from partitioner.heads.base import floating, state_width
 from split_core.tensors import TensorSpec
 
 CODES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "float64": TensorProto.DOUBLE}
@@ -17,9 +17,7 @@ class TextHead:
 
     def features(self, tensors: Sequence[TensorSpec]) -> int | None:
         """See `Head.features`."""
-        states = floating(tensors, 3)
-        width = states.shape[2] if states and _mask(tensors) else None
-        return width if isinstance(width, int) else None
+        return state_width(tensors) if _mask(tensors) else None
 
     def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
         """See `Head.pool`.  One matrix product adds up the kept tokens: (1, tokens) times (tokens, features)."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from onnx import NodeProto, TensorProto, helper
 
-from partitioner.heads.base import floating
+from partitioner.heads.base import floating, state_width
 from partitioner.heads.trainable import Layers, Parameters, Tensor, Values, folded, gemm, random_weight
 from split_core.tensors import TensorSpec
 
@@ -23,9 +23,7 @@ class TextPoolerHead:
 
     def features(self, tensors: Sequence[TensorSpec]) -> int | None:
         """See `TrainableHead.features`."""
-        states = floating(tensors, 3)
-        width = states.shape[2] if states else None
-        return width if isinstance(width, int) else None
+        return state_width(tensors)
 
     def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
         """See `TrainableHead.pool`."""
