@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +9,8 @@ import numpy as np
 
 from bandits import POLICIES
 from bandits.policy import Policy
-from split_core.errors import ConfigError
 from split_core.objective import Objective
-from split_core.registry import suggestion
+from split_core.params import call_with, settable
 
 # What the program passes to every factory; everything else in a signature is a parameter of the policy file.
 GIVEN = frozenset({"exits", "rng", "objective"})
@@ -24,7 +22,7 @@ def parameter_names(name: str) -> list[str]:
     Raises:
         ConfigError: no such policy.
     """
-    return [key for key in inspect.signature(POLICIES.load(name)).parameters if key not in GIVEN]
+    return settable(POLICIES.load(name), GIVEN)
 
 
 def make_policy(
@@ -40,14 +38,6 @@ def make_policy(
     Raises:
         ConfigError: no such policy or parameter (with the nearest known one), or a value out of its range.
     """
-    given = dict(params or {})
-    known = parameter_names(name)
-    for key in given:
-        if key not in known:
-            there = f"; there are: {', '.join(known)}" if known else "; it has none"
-            raise ConfigError(f"policy {name!r} has no parameter {key!r}{suggestion(key, known)}{there}")
-    try:
-        policy: Policy = POLICIES.load(name)(exits=exits, rng=rng, objective=objective, **given)
-    except ConfigError as error:
-        raise ConfigError(f"policy {name!r}: {error}") from error
+    given = {"exits": exits, "rng": rng, "objective": objective}
+    policy: Policy = call_with(f"policy {name!r}", POLICIES.load(name), params or {}, given)
     return policy

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from split_core.criteria import CRITERIA
 from split_core.criteria.base import WEIGHTS, Criterion
 from split_core.errors import ConfigError
-from split_core.registry import suggestion
+from split_core.params import call_with, check_names, settable
 from split_core.tensors import Array
 
 # What the program passes to every factory that asks; everything else is a parameter of the policy file.
@@ -22,7 +21,7 @@ def criterion_parameters(name: str) -> list[str]:
     Raises:
         ConfigError: no such criterion.
     """
-    return [key for key in inspect.signature(CRITERIA.load(name)).parameters if key not in GIVEN]
+    return settable(CRITERIA.load(name), GIVEN)
 
 
 def make_criterion(
@@ -38,24 +37,15 @@ def make_criterion(
         ConfigError: no such criterion or parameter (with the nearest known one), a value out of its range,
             or arrays that are missing or not wanted.
     """
-    given = dict(params or {})
-    known = criterion_parameters(name)
-    for key in given:
-        if key not in known:
-            there = f"; there are: {', '.join(known)}" if known else "; it has none"
-            raise ConfigError(f"criterion {name!r} has no parameter {key!r}{suggestion(key, known)}{there}")
-    factory = CRITERIA.load(name)
-    required = inspect.signature(factory).parameters
-    for key in known:
-        if key not in given and required[key].default is inspect.Parameter.empty:
-            raise ConfigError(f"criterion {name!r} needs the parameter {key!r}; give it in criterion_params")
+    factory, what = CRITERIA.load(name), f"criterion {name!r}"
+    check_names(what, factory, params or {}, GIVEN)
     if arrays is None and WEIGHTS in factory.needs:
-        raise ConfigError(f"criterion {name!r} needs trained arrays, the policy names none; give criterion_arrays")
-    if arrays is not None and "arrays" not in required:
-        raise ConfigError(f"criterion {name!r} takes no trained arrays; remove criterion_arrays from the policy")
-    made = {"exits": exits, "arrays": arrays}
-    try:
-        criterion: Criterion = factory(**given, **{key: made[key] for key in GIVEN if key in required})
-    except ConfigError as error:
-        raise ConfigError(f"criterion {name!r}: {error}") from error
+        raise ConfigError(
+            f"{what} needs trained arrays, none are named; make them with "
+            f"'offramp train --criterion {name}' and give them as criterion_arrays"
+        )
+    if arrays is not None and "arrays" not in settable(factory, ()):
+        raise ConfigError(f"{what} takes no trained arrays; leave criterion_arrays out")
+    given = {"exits": exits, "arrays": arrays}
+    criterion: Criterion = call_with(what, factory, params or {}, given)
     return criterion
