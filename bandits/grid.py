@@ -104,6 +104,9 @@ class Grid:
         self._choices = 0
         self._split = np.array([arm.split for arm in table.arms])
         self._cell = np.array([_cell(arm, table.exits, thresholds) for arm in table.arms])
+        # Costs are priced anew every few frames; what follows from them is kept until then.
+        self._costs: Costs | None = None
+        self._at_arm = self._shipping = np.zeros(0)
 
     def begin(self, context: Context) -> Plan:
         """Draw the arm for one frame."""
@@ -119,8 +122,8 @@ class Grid:
 
     def _deepest(self, costs: Costs, allowed: tuple[int, ...]) -> int:
         """The last arm that is not dearer than the best of answers is worth; the best arm if all are."""
-        running, shipping = self._prices(costs)
-        pays = self._mu * (running + shipping) < 1.0
+        at_arm, shipping = self._prices(costs)
+        pays = at_arm + shipping[self._split % self._exits, 0] < 1.0
         return next((arm for arm in reversed(allowed) if pays[arm]), self._best(costs, allowed))
 
     def _best(self, costs: Costs, allowed: tuple[int, ...]) -> int:
@@ -135,20 +138,26 @@ class Grid:
         return "all" if side else "played"
 
     def _prices(self, costs: Costs) -> tuple[FloatArray, FloatArray]:
-        """(A,) cost of running to every arm's split, and of shipping from it; 0 where it never ships."""
-        ship = np.zeros(self._exits + 1)
-        np.copyto(ship[:-1], costs.ship, where=np.isfinite(costs.ship))
-        return (costs.device + costs.head)[self._split], ship[self._split]
+        """What is paid in confidence: (A,) at an arm whatever the frame, (K, 1) per share shipped from each depth.
+
+        Where nothing may be shipped it costs 0: no arm that would is allowed.
+        """
+        if costs is not self._costs:
+            ship = self._mu * np.where(np.isfinite(costs.ship), costs.ship, 0.0)
+            at_arm = self._mu * (costs.device + costs.head)[self._split]
+            # Split K has the estimates of shipping all from depth 0, and ships nothing.
+            at_arm[self._split == self._exits] -= ship[0]
+            self._at_arm, self._shipping, self._costs = at_arm, ship[:, None], costs
+        return self._at_arm, self._shipping
 
     def _indices(self, costs: Costs) -> FloatArray:
         """(A,) upper confidence bound of every arm's reward at these costs."""
         estimates = self._strata.estimates()
-        running, shipping = self._prices(costs)
-        cost = running + estimates.share.take(self._cell) * shipping
+        at_arm, shipping = self._prices(costs)
         # Never 0: an exit that was never read must be tried, also by c = 0.
         width = max(1e-12, self._c * math.sqrt(math.log(1.0 + self._strata.frames)))
-        bonus = width * np.sqrt(estimates.uncertainty.take(self._cell))
-        result: FloatArray = estimates.value.take(self._cell) - self._mu * cost + bonus
+        bound = estimates.value - estimates.share * shipping + width * np.sqrt(estimates.uncertainty)
+        result: FloatArray = bound.take(self._cell) - at_arm
         return result
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
