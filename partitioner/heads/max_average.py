@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from onnx import NodeProto, helper
+from torch.nn import functional
 
 from partitioner.heads.base import floating
-from partitioner.heads.trainable import Layers, Parameters, Tensor, Values, folded, gemm
+from partitioner.heads.trainable import Layers, Parameters, Tensor, Values, folded, gemm, state_spec
 from partitioner.heads.vision import channel_axis
 from split_core.tensors import TensorSpec
 
@@ -50,6 +51,13 @@ class MaxAverageHead:
             nodes.append(helper.make_node(f"{kind}Pool", [taken], [f"{cells}/grid"], kernel_shape=sizes, strides=sizes))
             nodes.append(helper.make_node("Flatten", [f"{cells}/grid"], [cells]))
         return [*nodes, helper.make_node("Concat", [f"{made}/average", f"{made}/max"], [made], axis=1)]
+
+    def gather(self, state: Tensor) -> Tensor:
+        """See `TrainableHead.gather`."""
+        maps = state.permute(0, 3, 1, 2) if channel_axis(state_spec(state)) == 3 else state
+        sizes = [int(side) // _cells(int(side)) for side in maps.shape[2:]]
+        grids = (functional.avg_pool2d(maps, sizes), functional.max_pool2d(maps, sizes))
+        return torch.cat([grid.flatten(1) for grid in grids], 1)
 
     def tied(self, mean: Values, scale: Values) -> tuple[Values, Values]:
         """See `TrainableHead.tied`: average and maximum of a cell share theirs, or the mix would be another."""

@@ -36,6 +36,10 @@ class TextPoolerHead:
             helper.make_node("Gather", [states.name, f"{made}/first"], [made], axis=1),
         ]
 
+    def gather(self, state: Tensor) -> Tensor:
+        """See `TrainableHead.gather`."""
+        return state[:, 0]
+
     def tied(self, mean: Values, scale: Values) -> tuple[Values, Values]:
         """See `TrainableHead.tied`."""
         return mean, scale

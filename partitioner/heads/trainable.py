@@ -16,6 +16,7 @@ from onnx import NodeProto, helper
 
 from partitioner.heads import HEADS
 from partitioner.heads.base import Head
+from partitioner.heads.vision import channel_axis
 from split_core.tensors import TensorSpec
 
 Values = NDArray[np.float32]
@@ -38,6 +39,9 @@ class TrainableHead(Protocol):
 
     def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
         """Nodes that make `made` (batch, F) of tensors that suit."""
+
+    def gather(self, state: Tensor) -> Tensor:
+        """Features (N, F) of one hidden state, in torch: what `pool` makes of a cut that carries nothing else."""
 
     def tied(self, mean: Values, scale: Values) -> tuple[Values, Values]:
         """Mean and scale (F,) that `folded` can take, near those that were measured."""
@@ -72,6 +76,12 @@ class Pooled:
             raise ValueError("no pooling suits these tensors")
         return found.pool(tensors, made, opset)
 
+    def gather(self, state: Tensor) -> Tensor:
+        """See `TrainableHead.gather`."""
+        if state.ndim == 4:
+            return state.mean([1, 2] if channel_axis(state_spec(state)) == 3 else [2, 3])
+        return state.mean(1) if state.ndim == 3 else state.flatten(1)
+
     def tied(self, mean: Values, scale: Values) -> tuple[Values, Values]:
         """See `TrainableHead.tied`: every feature has its own."""
         return mean, scale
@@ -80,6 +90,11 @@ class Pooled:
 def _suiting(tensors: Sequence[TensorSpec]) -> Head | None:
     heads = (HEADS.load(name)() for name in HEADS)
     return next((head for head in heads if head.features(tensors) is not None), None)
+
+
+def state_spec(state: Tensor, name: str = "state") -> TensorSpec:
+    """What a bundle would say of a torch tensor whose leading axis is the batch."""
+    return TensorSpec(name, str(state.dtype).removeprefix("torch."), (None, *map(int, state.shape[1:])))
 
 
 def folded(weight: Values, bias: Values, mean: Values, scale: Values) -> tuple[Values, Values]:

@@ -26,7 +26,7 @@ SEED = 0
 def built(location: str, args: Mapping[str, str]) -> tuple[nn.Module, Any]:
     """Call the factory at `location`; the module that it makes and its example inputs, or None.
 
-    Torch is seeded first, so that random weights are the same ones each time.
+    Torch is seeded first, so that random weights are the same ones each time.  Nothing in it wants gradients.
 
     Args:
         location: `package.module:factory`; modules of the current directory are found.
@@ -36,20 +36,35 @@ def built(location: str, args: Mapping[str, str]) -> tuple[nn.Module, Any]:
         ConfigError: no such module or attribute, or arguments that the factory does not take.
         ModelError: the factory raises, or gives something else than a module.
     """
+    network, examples = _made(location, args, SEED)
+    return _ready(location, network), examples
+
+
+def built_to_train(location: str, args: Mapping[str, str], seed: int) -> tuple[nn.Module, Any]:
+    """As `built`, with random weights of this seed; what the factory left trainable is so."""
+    network, examples = _made(location, args, seed)
+    frozen = {id(one) for one in network.parameters() if not one.requires_grad}
+    ready = _ready(location, network)
+    for one in ready.parameters():
+        one.requires_grad_(id(one) not in frozen)
+    return ready, examples
+
+
+def _made(location: str, args: Mapping[str, str], seed: int) -> tuple[nn.Module, Any]:
     with _current_directory_importable():
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         factory = _located(location)
         if isinstance(factory, nn.Module) and not args:
-            return _ready(location, factory), None
+            return factory, None
         if not callable(factory):
             raise ConfigError(f"{location}: expected a function or class, got {type(factory).__name__}")
-        made = _called(location, factory, {key: _value(key, text) for key, text in args.items()})
+        made = _called(location, factory, {key: _value(key, text) for key, text in args.items()}, seed)
     network, examples = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(network, nn.Module):
         raise ModelError(
             f"{location}: expected a torch.nn.Module or (module, example_inputs), got {type(network).__name__}"
         )
-    return _ready(location, network), examples
+    return network, examples
 
 
 def _ready(location: str, network: nn.Module) -> nn.Module:
@@ -120,9 +135,9 @@ def _value(key: str, text: str) -> Any:
         raise ConfigError(f"--arg {key}={text}: not a YAML value; quote it") from error
 
 
-def _called(location: str, factory: Callable[..., Any], args: Mapping[str, Any]) -> Any:
+def _called(location: str, factory: Callable[..., Any], args: Mapping[str, Any], seed: int) -> Any:
     _check_arguments(location, factory, args)
-    torch.manual_seed(SEED)  # again: importing the module may have drawn numbers, and only the first time
+    torch.manual_seed(seed)  # again: importing the module may have drawn numbers, and only the first time
     try:
         return foreign(lambda: factory(**args))
     except ForeignError as error:

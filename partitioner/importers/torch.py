@@ -8,10 +8,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from partitioner.importers.exported import Exported
 from partitioner.importers.module import built
 from partitioner.importers.torch_export import DYNAMO, EXPORTERS, LARGE_BYTES, folder_for, program_graph
-from partitioner.importers.torch_inputs import inputs_of
+from partitioner.importers.torch_inputs import Inputs, inputs_of
 from partitioner.importers.torch_ladder import Subject, exported
 from partitioner.importers.torch_outputs import Named
 from partitioner.importers.torch_program import ProgramCall, inputs_of_program, loaded
@@ -45,9 +47,40 @@ def export_factory(
     check_installed()
     network, examples = built(location, args)
     prepared = inputs_of(location, network, inputs, examples)
-    named = Named(network, prepared.names if prepared.by_name else None).eval()
-    source = {"module": location, "args": " ".join(f"{key}={value}" for key, value in sorted(args.items()))}
-    subject = Subject(location, named, prepared, folder_for(network, big, large_bytes))
+    return export_module(location, network, prepared, source_of(location, args), big=big, large_bytes=large_bytes)
+
+
+def source_of(location: str, args: Mapping[str, str]) -> dict[str, str]:
+    """What a manifest says of where a module came from."""
+    return {"module": location, "args": " ".join(f"{key}={value}" for key, value in sorted(args.items()))}
+
+
+def export_module(
+    location: str,
+    network: nn.Module,
+    inputs: Inputs,
+    source: Mapping[str, str],
+    *,
+    big: Path | None = None,
+    large_bytes: int = LARGE_BYTES,
+) -> Exported:
+    """Export a module that is at hand, and prove the graph against it.
+
+    Args:
+        location: for messages.
+        network: in evaluation mode afterwards.
+        inputs: what it is called with.
+        source: see `source_of`.
+        big: folder for the weights of a network that does not fit in one file.
+        large_bytes: from which size of the weights on that is.
+
+    Raises:
+        ModelError: the network does not run on its inputs, or cannot be exported.
+        MissingExtra: onnxscript is not installed.
+    """
+    check_installed()
+    named = Named(network, inputs.names if inputs.by_name else None).eval()
+    subject = Subject(location, named, inputs, folder_for(network, big, large_bytes))
     return exported(subject, EXPORTERS, source)
 
 

@@ -19,7 +19,7 @@ def read_module(location: str, request: Request) -> Network:
         ConfigError: the location, the arguments or the inputs do not fit the user's code.
         ModelError: the network cannot be exported.
     """
-    return _network(export_factory(location, request.args, request.inputs, big=request.weights), request)
+    return network_from(export_factory(location, request.args, request.inputs, big=request.weights), request)
 
 
 def read_program(location: str, request: Request) -> Network:
@@ -28,10 +28,15 @@ def read_program(location: str, request: Request) -> Network:
     Raises:
         ModelError: damaged, or it cannot be exported.
     """
-    return _network(export_program(Path(location), big=request.weights), request)
+    return network_from(export_program(Path(location), big=request.weights), request)
 
 
-def _network(exported: Exported, request: Request) -> Network:
+def network_from(exported: Exported, request: Request) -> Network:
+    """The network of an exported graph.
+
+    Raises:
+        ModelError: it has no input with a batch axis, or its outputs are named oddly.
+    """
     model, outside = exported.model, request.weights
     files = external_files(model, outside) if outside is not None else []
     digest = digest_of(model.SerializeToString(deterministic=True), files)

@@ -74,6 +74,18 @@ def test_torch_and_onnx_make_the_same_logits(name: str, specs: tuple[TensorSpec,
     assert np.abs(made - expected).max() <= (1e-3 if specs is HALVES else 1e-5) * scale
 
 
+@pytest.mark.parametrize("specs", [MAPS, CHANNELS_LAST, TOKENS, VECTORS])
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_a_state_is_gathered_in_torch_as_it_is_pooled_in_onnx(name: str, specs: tuple[TensorSpec, ...]) -> None:
+    at = place(name, specs, 18)
+    if at is None:
+        pytest.skip("does not suit")
+    values = values_of(specs, np.random.default_rng(3))
+    pooled = OnnxRuntimeBackend("off").load(pooling_model(at), threads=1).run(list(values.values()))[0]
+    gathered = at.head.gather(torch.from_numpy(values[specs[0].name])).numpy()
+    np.testing.assert_allclose(gathered, pooled, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_folding_the_standardisation_changes_no_logits(name: str) -> None:
     specs = MAPS if place(name, MAPS, 18) else TOKENS

@@ -1,0 +1,154 @@
+"""Joint training on the tiny pictures, with a network whose exits are its own and one that gets heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import nn
+
+from partitioner.chain import Chain
+from partitioner.examples import Examples
+from partitioner.train.joint.bundle import write_bundle
+from partitioner.train.joint.exits import with_exits
+from partitioner.train.joint.fitting import state_of
+from partitioner.train.joint.plan import WAYS, Augmentation, JointPlan
+from partitioner.train.joint.training import train
+from partitioner.train.joint.weightings import WEIGHTINGS
+from split_core import bundle as bundles
+from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.errors import ConfigError
+from tests.tiny import IDENTITY, PREPROCESS, tiny_samples
+
+SHORT = JointPlan(epochs=3, batch=32, learning_rate=0.01, validation=0.25)
+
+
+class Body(nn.Module):
+    """Two blocks and one answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2))
+        self.second = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1))
+        self.answer = nn.Sequential(nn.Flatten(), nn.Linear(8 * 16, 4))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.answer(self.second(self.first(image)))
+        return answer
+
+
+class WithItsOwn(Body):
+    """The same with an exit between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exit = nn.Sequential(nn.Flatten(), nn.Linear(6 * 16, 4))
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:  # type: ignore[override]
+        state = self.first(image)
+        return [self.exit(state), self.answer(self.second(state))]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def samples(count: int = 800) -> Examples:
+    images, labels = tiny_samples(count, seed=3)
+    return Examples((images,), labels, PREPROCESS)
+
+
+def network(kind: type[nn.Module] = WithItsOwn) -> nn.Module:
+    torch.manual_seed(0)
+    return kind()
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+@pytest.mark.parametrize("way", WAYS)
+def test_all_exits_are_right_far_more_often_than_by_chance(name: str, way: str) -> None:
+    trained = train(network(), samples(), JointPlan(weighting=name, way=way, epochs=6, batch=32, learning_rate=0.01))
+    assert [row.name for row in trained.rows] == ["exit_1", "exit_2"]
+    assert all(row.accuracy > 0.5 for row in trained.rows)
+
+
+@pytest.mark.parametrize("target", ["distilled", "fastbert", "selfxit"])
+def test_early_exits_may_learn_from_the_final_one(target: str) -> None:
+    plan = JointPlan(target=target, epochs=6, batch=32, optimiser="sgd", rate="onecycle", learning_rate=0.05)
+    trained = train(network(), samples(), plan)
+    assert all(row.accuracy > 0.5 for row in trained.rows)
+    assert trained.rows[0].agreement > 0.7
+
+
+def test_the_module_has_the_weights_of_the_best_epoch_and_its_answers_are_those_told() -> None:
+    examples = samples()
+    trained = train(network(), examples, SHORT)
+    best = trained.history[trained.best_epoch - 1]
+    assert tuple(row.accuracy for row in trained.rows) == best.right
+    assert best.merit == max(epoch.merit for epoch in trained.history)
+    assert not trained.module.training
+
+
+class Interrupted(Exception):
+    """Stands for a power cut."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path: Path, way: str) -> None:
+    plan = JointPlan(weighting="dynexit", way=way, epochs=4, batch=32, augmentation=Augmentation(1), channels_last=True)
+
+    @contextmanager
+    def cut_off(title: str, total: int) -> Iterator[Callable[[int], None]]:
+        if title.startswith("epoch 3"):
+            raise Interrupted
+        yield lambda count: None
+
+    whole = train(network(), samples(), plan)
+    kept = tmp_path / "kept.npz"
+    with pytest.raises(Interrupted):
+        train(network(), samples(), plan, checkpoint=kept, steps=cut_off)
+    rest = train(network(), samples(), plan, checkpoint=kept)
+    assert rest.history == whole.history
+    theirs, ours = state_of(whole.module), state_of(rest.module)
+    assert all(np.array_equal(theirs[name], ours[name]) for name in theirs)
+
+
+def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.npz"
+    train(network(), samples(), JointPlan(epochs=1), checkpoint=kept)
+    with pytest.raises(ConfigError, match="of another training"):
+        train(network(), samples(), JointPlan(epochs=2), checkpoint=kept)
+
+
+def test_patience_ends_a_training_that_gets_no_better() -> None:
+    plan = JointPlan(epochs=50, patience=2, batch=32, learning_rate=1e-12)
+    trained = train(network(Body), samples(), plan)
+    assert len(trained.history) == trained.best_epoch + 2 < 50
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_bundle_answers_as_the_module_does(tmp_path: Path, own: bool) -> None:
+    module, examples = network() if own else network(Body), samples()
+    if not own:
+        module = with_exits(module, ["second", "first"], [torch.zeros(2, 1, 8, 8)], head="max_average")
+    trained = train(module, examples, SHORT)
+    bundle = bundles.load(write_bundle(trained, tmp_path, IDENTITY))
+    assert bundle.manifest.exits == len(trained.rows) == (2 if own else 3)
+    assert all(piece.trained for piece in bundle.manifest.heads)
+    assert bundle.manifest.source["training_accuracy"].startswith("exit_1 ")
+    assert bundle.certificate["passed"]
+    batch = PREPROCESS.tensor(examples.items[0][:40])
+    with torch.no_grad():
+        expected = [one.numpy() for one in trained.module(torch.from_numpy(batch))]
+    for made, theirs in zip(Chain(bundle, OnnxRuntimeBackend(), threads=1).run([batch]).logits, expected, strict=True):
+        np.testing.assert_allclose(made, theirs, atol=1e-4 * np.abs(theirs).max())
