@@ -67,9 +67,9 @@ class Cascade:
         """Read every exit up to where the rest is shipped; without a cloud, up to the deepest."""
         reach = tuple(split for split in context.splits if split > 0)
         near = tuple(split for split in reach if split <= self._ship_after)
-        if near and _may_ship(context, near[-1]):
+        if near and context.may_ship(near[-1]):
             return Plan(context, near, learns=False)
-        if not reach and _may_ship(context, 0):
+        if not reach and context.may_ship(0):
             return Plan(context, (), learns=False)
         return Plan(context, reach or (1,), learns=False)
 
@@ -84,7 +84,7 @@ class Cascade:
             return Answer(last.exit)
         if len(readings) < len(plan.heads):
             return Deeper()
-        return Ship(plan.context.costs.payload[last.exit]) if _may_ship(plan.context, last.exit) else Answer(last.exit)
+        return Ship(plan.context.costs.payload[last.exit]) if plan.context.may_ship(last.exit) else Answer(last.exit)
 
     def learn(self, observation: Observation) -> None:
         """Nothing to learn."""
@@ -106,12 +106,6 @@ class Cascade:
         """
         for key, expected in self.state().items():
             saved.check_same(state, key, expected, "cascade")
-
-
-def _may_ship(context: Context, depth: int) -> bool:
-    if not context.cloud or depth == context.exits or depth not in context.splits:
-        return False
-    return math.isfinite(context.costs.ship[depth])
 
 
 def _per_exit(given: Any, exits: int) -> tuple[float, ...]:

@@ -83,6 +83,12 @@ class Context:
         """K."""
         return self.costs.exits
 
+    def may_ship(self, depth: int) -> bool:
+        """May a frame that has run to `depth` be shipped from there?"""
+        if not self.cloud or depth == self.exits or depth not in self.splits:
+            return False
+        return bool(np.isfinite(self.costs.ship[depth]))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -1,0 +1,174 @@
+"""What may not be answered early, around any policy: classes, streams, unsure answers, a predicate, a depth.
+
+The inner policy decides as ever.  An early answer of its is taken only if the guard has nothing against it; else
+the frame goes on: deeper on the plan, shipped at its end, and run to the last exit in reach when nothing may be
+shipped.  Where nothing deeper is left the frame is answered all the same, and `mark` says what is wrong with it.
+
+**What is learned.**  To the inner policy a reading that must not answer is one of confidence 0: it is worth
+nothing as an answer, and arms with a threshold ship it.  Deciding and learning see the same readings, and the
+action, verdict and cost are those that happened.  Frames that the guard ran beyond the plan teach nothing: no arm
+would have done that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bandits.policy import Action, Answer, Context, Deeper, Observation, Plan, Policy, Ship
+from split_core.conformal import ConformalSets
+from split_core.readings import Reading
+
+# Why an answer is not one to rely on; "" is fine.
+NEVER_EARLY, UNSURE, GUARDRAIL = "never_early", "unsure", "guardrail"
+
+Predicate = Callable[[Reading], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the guard keeps.
+
+    Attributes:
+        never_early: classes that no early exit answers.
+        never: no frame of this stream is answered early.
+        deepest: the last exit that is computed here; 0 sets no limit.
+        sets: an answer that they call unsure goes on; None never abstains.
+        predicate: False sends an answer on; asked once per exit, last of all; None allows everything.
+    """
+
+    never_early: frozenset[int] = frozenset()
+    never: bool = False
+    deepest: int = 0
+    sets: ConformalSets | None = None
+    predicate: Predicate | None = None
+
+    def __bool__(self) -> bool:
+        return self != Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPlan(Plan):
+    """The inner policy's plan, with the last exit in reach behind its heads.
+
+    Attributes:
+        inner: as the inner policy made it.
+        found: exit to what the guard found about its reading.
+    """
+
+    inner: Plan | None = None
+    found: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
+
+
+class Guard:
+    """A `Policy` around another one.
+
+    Args:
+        inner: decides.
+        limits: are kept.
+        exits: K.
+    """
+
+    def __init__(self, inner: Policy, limits: Limits, *, exits: int) -> None:
+        self.inner, self.limits = inner, limits
+        self.deepest = min(limits.deepest or exits, exits)
+        self._exits = exits
+
+    def begin(self, context: Context) -> Plan:
+        """Start a frame within the depth that is allowed."""
+        # Where no stop is shallow enough the shallowest must do: a frame has to stop somewhere.
+        within = tuple(split for split in context.splits if split <= self.deepest) or context.splits[:1]
+        plan = self.inner.begin(context if within == context.splits else replace(context, splits=within))
+        last = plan.heads[-1] if plan.heads else 0
+        heads = (*plan.heads, within[-1]) if within[-1] > last else plan.heads
+        return GuardedPlan(context, heads, plan.arm, plan.arm_index, plan.propensity, plan.learns, inner=plan)
+
+    def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
+        """The inner policy's choice, unless it is an early answer that must not be given."""
+        plan, inner = _parts(plan)
+        if len(readings) > len(inner.heads):
+            return self._go_on(plan, readings) if self._against(plan, readings[-1]) else Answer(readings[-1].exit)
+        action = self.inner.next(inner, self._judged(plan, readings))
+        if not isinstance(action, Answer) or not self._against(plan, _at(readings, action.exit)):
+            return action
+        return self._go_on(plan, readings)
+
+    def _go_on(self, plan: GuardedPlan, readings: tuple[Reading, ...]) -> Action:
+        """Deeper on the plan, else shipped, else beyond the plan, else answered as well as can be."""
+        context, last = plan.context, readings[-1].exit
+        assert plan.inner is not None
+        if len(readings) < len(plan.inner.heads):
+            return Deeper()
+        if context.may_ship(last):
+            return Ship(context.costs.payload[last])
+        if len(readings) < len(plan.heads):
+            return Deeper()
+        return Answer(max(readings, key=lambda one: self.standing(plan, one)).exit)
+
+    def learn(self, observation: Observation) -> None:
+        """Hand on what happened, in the terms of the inner plan."""
+        plan, inner = _parts(observation.plan)
+        if len(observation.readings) > len(inner.heads):
+            return
+        # The caller may say that nothing is to be learned from a plan that it got.
+        told = inner if inner.learns == plan.learns else replace(inner, learns=plan.learns)
+        self.inner.learn(replace(observation, plan=told, readings=self._judged(plan, observation.readings)))
+
+    def state(self) -> dict[str, Any]:
+        """The inner policy's: the guard learns nothing."""
+        return self.inner.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See the inner policy.
+
+        Raises:
+            PolicyFileError: the state belongs to another policy.
+        """
+        self.inner.restore(state)
+
+    def mark(self, plan: Plan, reading: Reading) -> str:
+        """What is wrong with giving this reading as the answer: "never_early", "unsure", "guardrail"; "" is nothing."""
+        return self._against(_parts(plan)[0], reading)
+
+    def standing(self, plan: Plan, reading: Reading) -> tuple[bool, float, int]:
+        """Orders readings by how good an answer they are: allowed ones first, then by confidence, then by depth."""
+        return not self.mark(plan, reading), reading.confidence, reading.exit
+
+    def _judged(self, plan: GuardedPlan, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+        return tuple(_worthless(one) if self._barred(plan, one) else one for one in readings)
+
+    def _barred(self, plan: GuardedPlan, reading: Reading) -> bool:
+        """Must this reading not answer early, as far as that is known without asking the predicate?"""
+        if reading.exit == self._exits:
+            return False
+        return bool(plan.found.get(reading.exit) or self._by_limits(reading))
+
+    def _against(self, plan: GuardedPlan, reading: Reading) -> str:
+        if reading.exit not in plan.found:
+            plan.found[reading.exit] = self._by_limits(reading) or self._by_predicate(reading)
+        return plan.found[reading.exit]
+
+    def _by_limits(self, reading: Reading) -> str:
+        limits = self.limits
+        if reading.exit < self._exits and (limits.never or reading.label in limits.never_early):
+            return NEVER_EARLY
+        return UNSURE if limits.sets is not None and limits.sets.unsure(reading) else ""
+
+    def _by_predicate(self, reading: Reading) -> str:
+        predicate = self.limits.predicate
+        return "" if predicate is None or predicate(reading) else GUARDRAIL
+
+
+def _parts(plan: Plan) -> tuple[GuardedPlan, Plan]:
+    if not isinstance(plan, GuardedPlan) or plan.inner is None:
+        raise TypeError(f"a guard takes the plans that it made, got {type(plan).__name__}")
+    return plan, plan.inner
+
+
+def _at(readings: tuple[Reading, ...], exit: int) -> Reading:
+    return next(one for one in readings if one.exit == exit)
+
+
+def _worthless(reading: Reading) -> Reading:
+    return replace(reading, confidence=0.0)
