@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
-from split_core.tensors import Array
+from split_core.criteria.base import pooled_rows
+from split_core.tensors import Array, FloatArray
+from split_core.tokeniser import token_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Chain:
         manifest, pieces = bundle.manifest, bundle.manifest.variant(precision)
         self._segments = [bundle.session(piece, backend, threads=threads) for piece in pieces.segments]
         self._heads = [bundle.session(piece, backend, threads=threads) for piece in pieces.heads]
+        self._ids = token_input([tensor.spec for tensor in manifest.cuts[0].tensors])
         self._classifies = manifest.labels is not None
         names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
         self._taken = [[names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)]
@@ -63,6 +66,14 @@ class Chain:
             for k, (head, taken) in enumerate(zip(self._heads, self._taken, strict=True), 1)
         ]
         return Passage(cuts, [*logits, outputs[0]] if self._classifies else logits, outputs)
+
+    def hidden(self, passage: Passage) -> tuple[FloatArray, ...]:
+        """For exits 1..K-1 what each reads, pooled over positions: (N, D_k), as a device pools it."""
+        return tuple(pooled_rows(passage.cuts[k][taken[0]]) for k, taken in enumerate(self._taken, 1))
+
+    def tokens(self, passage: Passage) -> Array | None:
+        """(N, T) ids of the samples' tokens; None for a network that takes no text."""
+        return None if self._ids is None else passage.cuts[0][self._ids]
 
     def finish(self, cut: int, tensors: Sequence[Array]) -> Array:
         """Final logits (N, C) from the tensors of `cut`, 0..K-1: what a worker does with a payload."""

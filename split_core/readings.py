@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from split_core.criteria.base import EARLIER, HIDDEN, Criterion, Plain, Seen
+from split_core.criteria.base import EARLIER, HIDDEN, TOKENS, Criterion, Plain, Seen
 from split_core.criteria.entropy import entropy_nats
 from split_core.criteria.margin import margin
 from split_core.tensors import Array, FloatArray
@@ -94,6 +94,7 @@ class Reader:
         ]
         self.wants_hidden = HIDDEN in criterion.needs
         self.wants_earlier = EARLIER in criterion.needs
+        self.wants_tokens = TOKENS in criterion.needs
 
     @property
     def exits(self) -> int:
@@ -101,7 +102,12 @@ class Reader:
         return len(self._calibrations)
 
     def read(
-        self, exit: int, logits: Array, hidden: FloatArray | None = None, earlier: Sequence[Reading] = ()
+        self,
+        exit: int,
+        logits: Array,
+        hidden: Array | None = None,
+        earlier: Sequence[Reading] = (),
+        tokens: Array | None = None,
     ) -> Reading:
         """The reading of `exit` (from 1) for one sample.
 
@@ -111,12 +117,14 @@ class Reader:
             hidden: (D,), see `criteria.base.Seen`; wanted when `wants_hidden`, where this device has it.
             earlier: this reader's readings of the same frame, in order; wanted when `wants_earlier`.
                 Those of broken exits are passed over.
+            tokens: (T,) ids of the frame's tokens; wanted when `wants_tokens`, where the frame is a text.
         """
         if not np.isfinite(logits).all():
             return Reading(exit, 0, 0.0)
         probabilities = softmax(logits, self._calibrations[exit - 1].temperature)
         if self._score is None:
-            return self._judged(exit, logits, probabilities, hidden, earlier)
+            scaled = np.asarray(logits, np.float64) / self._calibrations[exit - 1].temperature
+            return self._judged(Seen(exit, scaled, probabilities, hidden, tokens), earlier)
         score = min(1.0, max(0.0, self._score(probabilities)))
         return Reading(exit, int(probabilities.argmax()), self._mapped(exit, score), probabilities)
 
@@ -124,18 +132,9 @@ class Reader:
         knots = self._maps[exit - 1]
         return score if knots is None else float(np.interp(score, *knots))
 
-    def _judged(
-        self,
-        exit: int,
-        logits: Array,
-        probabilities: FloatArray,
-        hidden: FloatArray | None,
-        earlier: Sequence[Reading],
-    ) -> Reading:
-        scaled = np.asarray(logits, np.float64) / self._calibrations[exit - 1].temperature
-        seen = Seen(exit, scaled, probabilities, hidden)
+    def _judged(self, seen: Seen, earlier: Sequence[Reading]) -> Reading:
         before = [reading.seen for reading in earlier if reading.seen is not None]
         judgement = self._criterion((*before, seen))
         score = min(1.0, max(0.0, judgement.score))
         label = int(judgement.probabilities.argmax()) if judgement.known else -1
-        return Reading(exit, label, self._mapped(exit, score), judgement.probabilities, seen)
+        return Reading(seen.exit, label, self._mapped(seen.exit, score), judgement.probabilities, seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from split_core.errors import TraceError
 from split_core.files import sha256_of, write_atomically
-from split_core.readings import Reader, Reading
+from split_core.readings import Reader
+from split_core.shown import Shown, no_tokens
 from split_core.tensors import Array
+
+HIDDEN = "hidden_"  # and the number of the exit: an array's name in the file
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Traces:
         payload_bytes: (N, K) int64: what shipping after segment k costs for k = 0..K-1; column 0 is the
             compressed input.  Empty when it was not measured.
         bundle_id: the bundle that made it; empty for a published trace.
+        hidden: for exits 1..K-1 what each reads, pooled, (N, D_k) float32; widths differ.  Empty when they were not
+            kept: only some criteria need them.
+        tokens: (N, T) int32 ids of each text's tokens, -1 behind the last; empty when they were not kept.
     """
 
     confidence: NDArray[np.float64]
@@ -38,6 +44,8 @@ class Traces:
     logits: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
     payload_bytes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), np.int64))
     bundle_id: str = ""
+    hidden: tuple[NDArray[np.float32], ...] = ()
+    tokens: NDArray[np.int32] = field(default_factory=no_tokens)
 
     def __post_init__(self) -> None:
         shape = self.confidence.shape
@@ -50,8 +58,18 @@ class Traces:
             raise TraceError(f"logits must be (N, K, C) with (N, K) = {shape}, got {self.logits.shape}")
         if self.payload_bytes.size and self.payload_bytes.shape != shape:
             raise TraceError(f"payload_bytes must be {shape}, got {self.payload_bytes.shape}")
+        self._check_states(*shape)
         if not (np.isfinite(self.confidence).all() and (self.confidence >= 0).all() and (self.confidence <= 1).all()):
             raise TraceError("confidences must lie in [0, 1]")
+
+    def _check_states(self, samples: int, exits: int) -> None:
+        if self.hidden and len(self.hidden) != exits - 1:
+            raise TraceError(f"expected hidden states of {exits - 1} exits, got {len(self.hidden)}")
+        for exit, states in enumerate(self.hidden, 1):
+            if states.ndim != 2 or len(states) != samples or states.dtype.kind != "f":
+                raise TraceError(f"hidden_{exit} must be ({samples}, D) floats, got {states.dtype} {states.shape}")
+        if self.tokens.size and (self.tokens.ndim != 2 or len(self.tokens) != samples):
+            raise TraceError(f"tokens must be ({samples}, T), got {self.tokens.shape}")
 
     @property
     def samples(self) -> int:
@@ -75,6 +93,17 @@ class Traces:
         result: NDArray[np.bool_] = self.prediction == self.prediction[:, -1:]
         return result
 
+    @property
+    def shown(self) -> Shown:
+        """What a reader makes its readings of.
+
+        Raises:
+            TraceError: the trace kept no logits.
+        """
+        if not self.logits.size:
+            raise TraceError("this trace kept no logits; record it again with 'offramp trace'")
+        return Shown(self.logits, self.hidden, self.tokens)
+
     def rows(self, chosen: slice | NDArray[np.int64]) -> Traces:
         """The same trace for some samples only."""
         return Traces(
@@ -84,43 +113,36 @@ class Traces:
             self.logits[chosen] if self.logits.size else self.logits,
             self.payload_bytes[chosen] if self.payload_bytes.size else self.payload_bytes,
             self.bundle_id,
+            tuple(states[chosen] for states in self.hidden),
+            self.tokens[chosen] if self.tokens.size else self.tokens,
         )
 
     def read_with(self, reader: Reader) -> Traces:
-        """The same trace with confidences and predictions as `reader` makes them from the logits.
+        """The same trace with confidences and predictions as `reader` makes them from what was kept.
 
         Raises:
             TraceError: the trace kept no logits or has another number of exits, or the criterion needs
-                hidden states, which no trace keeps.
+                hidden states or tokens, which it did not keep.
         """
-        if not self.logits.size:
-            raise TraceError("this trace kept no logits; record it again with 'offramp trace'")
+        shown = self.shown
         if reader.exits != self.exits:
             raise TraceError(f"the policy has {reader.exits} exits, the trace {self.exits}")
-        if reader.wants_hidden:
-            raise TraceError("the criterion needs hidden states, a trace keeps logits only; choose another criterion")
-        readings = [_readings(reader, row) for row in self.logits]
+        readings = list(shown.read(reader))
         confidence = np.array([[r.confidence for r in row] for row in readings], np.float64)
         prediction = np.array([[r.label for r in row] for row in readings], np.int64)
-        return Traces(confidence, prediction, self.labels, self.logits, self.payload_bytes, self.bundle_id)
+        return replace(self, confidence=confidence, prediction=prediction)
 
     def digest(self) -> str:
         """Hash of the labels and predictions: names the data that a policy was calibrated on."""
         return sha256_of(self.labels.tobytes() + self.prediction.tobytes())
 
 
-def _readings(reader: Reader, logits: Array) -> list[Reading]:
-    """All exits of one sample, (K, C); each is judged with those before it."""
-    readings: list[Reading] = []
-    for exit, row in enumerate(logits, 1):
-        readings.append(reader.read(exit, row, None, readings))
-    return readings
-
-
 def save(traces: Traces, path: Path) -> None:
     """Write as compressed `.npz`, atomically."""
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {f.name: np.asarray(getattr(traces, f.name)) for f in fields(traces)}
+    plain = {f.name: getattr(traces, f.name) for f in fields(traces) if f.name != "hidden"}
+    hidden = {f"{HIDDEN}{exit}": states for exit, states in enumerate(traces.hidden, 1)}
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in {**plain, **hidden}.items()}
     np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
@@ -139,6 +161,8 @@ def load(path: Path) -> Traces:
                 raise TraceError(f"{path}: a single array, not a trace; record one with 'offramp trace'")
             arrays: dict[str, Array] = {name: file[name] for name in file.files}
         bundle_id = str(arrays.pop("bundle_id", ""))
-        return Traces(**arrays, bundle_id=bundle_id)
+        # Older files have none of these.
+        hidden = tuple(arrays.pop(name) for name in [f"{HIDDEN}{k}" for k in range(1, len(arrays))] if name in arrays)
+        return Traces(**arrays, bundle_id=bundle_id, hidden=hidden)
     except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise TraceError(f"{path}: not a trace ({error}); record one with 'offramp trace'") from error

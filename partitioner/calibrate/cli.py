@@ -34,6 +34,7 @@ from split_core.backends import BACKENDS
 from split_core.bundle import Bundle
 from split_core.errors import ConfigError
 from split_core.option_groups import grouped
+from split_core.params import params_from_text
 from split_core.policy import CodecSection
 from split_core.readings import Reader
 from split_core.traces import Traces
@@ -68,14 +69,17 @@ def calibrate(
     """
     bundle = bundles.load(bundle_dir)
     wishes = _wishes(bundle, deciding, targets, costs)
+    raw = raw_reader(bundle.manifest.exits, wishes.build(bundle.manifest.exits))
     samples, chain = _ready(bundle, data, take, threads)
     metadata = _metadata(slices, wishes.asked, len(samples))
     table = _measured(chain, samples.first(packing.codec_samples), silent=as_json)
     codecs = codec_choice.choose(table, packing.route(wishes.objective), max_drop=packing.codec_drop)
-    recorded = _recorded(bundle, chain, samples, codecs, raw_reader(chain.exits, wishes.criterion), silent=as_json)
+    recorded = _recorded(bundle, chain, samples, codecs, raw, silent=as_json)
     result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed)
+    if wishes.criterion_arrays:
+        wishes.criterion_arrays.place_beside(out)
     if trace_out:
-        traces.save(recorded.read_with(result.policy.reader()), trace_out)
+        traces.save(recorded.read_with(result.policy.reader(out.parent)), trace_out)
     policy.save(result.policy, out)
     sliced = _sliced(result, metadata)
     if as_json:
@@ -92,6 +96,9 @@ def trace(
     policy_file: Annotated[
         Path | None, typer.Option("--policy", help="Calibrates and names the codecs; else raw confidences.")
     ] = None,
+    states: Annotated[
+        bool, typer.Option("--hidden", help="Keep pooled hidden states, which some criteria need.")
+    ] = False,
     threads: Threads = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -104,7 +111,7 @@ def trace(
         chosen.check_bound_to(bundle.id, exits, str(policy_file))
         codecs, reader = chosen.codecs, chosen.reader(policy_file.parent)
     samples, chain = _ready(bundle, data, take, threads)
-    recorded = _recorded(bundle, chain, samples, codecs, reader, silent=as_json)
+    recorded = _recorded(bundle, chain, samples, codecs, reader, silent=as_json, states=states)
     traces.save(recorded, out)
     if as_json:
         print(json.dumps({"trace": str(out), "samples": recorded.samples, "bundle_id": bundle.id, **_exits(recorded)}))
@@ -128,6 +135,8 @@ def _wishes(bundle: Bundle, deciding: DecideOptions, targets: TargetOptions, cos
         deciding.bandit,
         targets.target,
         round(1.0 - targets.confidence, 9),
+        criterion_params=params_from_text(deciding.criterion_param or (), "--criterion-param"),
+        criterion_arrays=deciding.trained(bundle.id),
         asked=targets.build(bundle.id),
     )
 
@@ -152,10 +161,17 @@ def _measured(chain: Chain, samples: Samples, *, silent: bool) -> CodecTable:
 
 
 def _recorded(
-    bundle: Bundle, chain: Chain, samples: Samples, codecs: CodecSection, reader: Reader, *, silent: bool
+    bundle: Bundle,
+    chain: Chain,
+    samples: Samples,
+    codecs: CodecSection,
+    reader: Reader,
+    *,
+    silent: bool,
+    states: bool = False,
 ) -> Traces:
     with _progress("Recording", len(samples), silent=silent) as done:
-        return record(bundle.id, chain, samples, codecs=codecs, reader=reader, progress=done)
+        return record(bundle.id, chain, samples, codecs=codecs, reader=reader, progress=done, states=states)
 
 
 @contextmanager

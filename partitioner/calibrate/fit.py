@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bandits.build import parameter_names
 from partitioner.calibrate.codecs import CodecTable
+from partitioner.calibrate.criterion import CriterionArrays
 from partitioner.calibrate.exit_rule import shared_thresholds
 from partitioner.calibrate.keep import Apart, Kept, cascade, keep
 from partitioner.calibrate.reliability import calibration_error, fit_map
@@ -28,8 +29,9 @@ from split_core.drift.histogram import histograms
 from split_core.errors import ConfigError, DataError, TraceError
 from split_core.objective import Objective
 from split_core.policy import BanditSection, CodecSection, Evidence, ExitSection, ObjectiveSection, PolicyFile
-from split_core.readings import ExitCalibration, Reader, Reading, softmax
-from split_core.tensors import Array, FloatArray
+from split_core.readings import ExitCalibration, Reader, softmax
+from split_core.shown import Shown
+from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
 WORTH = 0.001  # of calibration error: below, a better figure is noise
@@ -43,6 +45,7 @@ class Wishes:
     Attributes:
         criterion: name in `split_core.criteria.CRITERIA`.
         criterion_params: its parameters.
+        criterion_arrays: its trained arrays, and where they lie; None when it has none.
         objective: what costs what.
         ship: "any" or "hidden".
         bandit: name in `bandits.POLICIES`; empty takes "grid", or "cascade" when anything is asked.
@@ -58,7 +61,17 @@ class Wishes:
     target: float = 0.98
     risk: float = 0.1
     criterion_params: Mapping[str, Any] = field(default_factory=dict)
+    criterion_arrays: CriterionArrays | None = None
     asked: Target = Target()  # noqa: RUF009  (frozen)
+
+    def build(self, exits: int) -> Criterion:
+        """The criterion, for a network with this many exits.
+
+        Raises:
+            ConfigError: no such criterion or parameter, or arrays that it does not take or that do not fit.
+        """
+        arrays = self.criterion_arrays.arrays if self.criterion_arrays else None
+        return make_criterion(self.criterion, exits=exits, params=self.criterion_params, arrays=arrays)
 
     def __post_init__(self) -> None:
         if self.asked.asks and self.bandit not in ("", "cascade"):
@@ -112,10 +125,10 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
     Raises:
         TraceError: no logits.
         DataError: too few samples to fit on one half and test on the other.
-        ConfigError: no such criterion or bandit.
+        ConfigError: no such criterion or bandit, see also `Wishes.build`.
     """
     _check(traces)
-    criterion = make_criterion(wishes.criterion, exits=traces.exits, params=wishes.criterion_params)
+    criterion = wishes.build(traces.exits)
     order = np.random.default_rng(seed).permutation(traces.samples)
     fitted, rest = order[: traces.samples // 2], order[traces.samples // 2 :]
     calibrations = [_as_written(one) for one in calibrate(traces.rows(fitted), criterion)]
@@ -130,6 +143,7 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
         bundle_id=traces.bundle_id,
         criterion=wishes.criterion,
         criterion_params=dict(wishes.criterion_params),
+        criterion_arrays=wishes.criterion_arrays.section if wishes.criterion_arrays else None,
         exits=tuple(
             _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
             for k, calibration in enumerate(calibrations)
@@ -162,7 +176,7 @@ def calibrate(traces: Traces, criterion: Criterion) -> list[ExitCalibration]:
     for k in range(traces.exits):
         correct = traces.prediction[:, k] == traces.labels
         view = View(criterion, tuple(calibrations))
-        calibrations.append(calibrate_exit(traces.logits[:, : k + 1], traces.labels, correct, view))
+        calibrations.append(calibrate_exit(traces.shown.upto(k + 1), traces.labels, correct, view))
     return calibrations
 
 
@@ -173,12 +187,12 @@ class View:
     criterion: Criterion
     before: tuple[ExitCalibration, ...] = ()
 
-    def confidence(self, logits: Array, calibration: ExitCalibration) -> FloatArray:
-        """(N,) what a `Reader` with this calibration gives for the last exit of (N, K, C) finite logits."""
+    def confidence(self, shown: Shown, calibration: ExitCalibration) -> FloatArray:
+        """(N,) what a `Reader` with this calibration gives for the last exit shown, of finite logits."""
         if not isinstance(self.criterion, Plain):
             reader = Reader([*self.before, calibration], self.criterion)
-            return np.array([_last_confidence(reader, row) for row in logits], np.float64)
-        probabilities = softmax(logits[:, -1], calibration.temperature)
+            return np.array([readings[-1].confidence for readings in shown.read(reader)], np.float64)
+        probabilities = softmax(shown.logits[:, -1], calibration.temperature)
         scores = np.clip([self.criterion.score(row) for row in probabilities], 0.0, 1.0)
         if not calibration.scores:
             return scores
@@ -186,51 +200,44 @@ class View:
         return mapped
 
 
-def _last_confidence(reader: Reader, logits: Array) -> float:
-    readings: list[Reading] = []
-    for exit, row in enumerate(logits, 1):
-        readings.append(reader.read(exit, row, None, readings))
-    return readings[-1].confidence
-
-
-def calibrate_exit(logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
+def calibrate_exit(shown: Shown, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
     """The best of: as it is, with a temperature, with temperature and reliability map.
 
     Each is fitted on every second sample and judged on the others, both ways round; a richer form must
     have a calibration error there that is smaller by `WORTH`, or it is not used.
 
     Args:
-        logits: (N, k, C) of the exits up to this one; samples that are not finite here are left out.
+        shown: the exits up to this one; samples whose logits are not finite here are left out.
         labels: (N,).
         correct: (N,).
         view: criterion, and calibrations of the exits before.
     """
-    finite = np.isfinite(logits[:, -1]).all(axis=1)
-    logits, labels, correct = logits[finite], labels[finite], correct[finite]
+    finite = np.flatnonzero(np.isfinite(shown.logits[:, -1]).all(axis=1))
+    shown, labels, correct = shown.rows(finite), labels[finite], correct[finite]
     if not len(labels):
         return ExitCalibration()
-    halves = (np.arange(len(labels)) % 2 == 0, np.arange(len(labels)) % 2 == 1)
+    halves = (np.arange(0, len(labels), 2), np.arange(1, len(labels), 2))
     errors = np.zeros(len(_FORMS))
     for here, there in (halves, halves[::-1]):
         for place, form in enumerate(_FORMS):
-            fitted = form(logits[here], labels[here], correct[here], view)
-            errors[place] += calibration_error(view.confidence(logits[there], fitted), correct[there]) / 2
-    return _FORMS[int((errors + WORTH * np.arange(len(_FORMS))).argmin())](logits, labels, correct, view)
+            fitted = form(shown.rows(here), labels[here], correct[here], view)
+            errors[place] += calibration_error(view.confidence(shown.rows(there), fitted), correct[there]) / 2
+    return _FORMS[int((errors + WORTH * np.arange(len(_FORMS))).argmin())](shown, labels, correct, view)
 
 
-def _as_it_is(logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
+def _as_it_is(shown: Shown, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
     return ExitCalibration()
 
 
 def _with_temperature(
-    logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View
+    shown: Shown, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View
 ) -> ExitCalibration:
-    return ExitCalibration(round(fit_temperature(logits[:, -1], labels), 4))
+    return ExitCalibration(round(fit_temperature(shown.logits[:, -1], labels), 4))
 
 
-def _with_map(logits: Array, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
-    cooled = _with_temperature(logits, labels, correct, view)
-    scores, accuracies = fit_map(view.confidence(logits, cooled), correct)
+def _with_map(shown: Shown, labels: NDArray[np.int64], correct: NDArray[np.bool_], view: View) -> ExitCalibration:
+    cooled = _with_temperature(shown, labels, correct, view)
+    scores, accuracies = fit_map(view.confidence(shown, cooled), correct)
     return ExitCalibration(cooled.temperature, scores, accuracies)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from partitioner.calibrate.codecs import Route
+from partitioner.calibrate.criterion import CriterionArrays, criterion_arrays
 from partitioner.calibrate.targets import Target
 from split_core import config, profiles
 from split_core.objective import Objective
@@ -26,6 +27,14 @@ class DecideOptions:
     """How an exit is read, and who decides on it."""
 
     criterion: Annotated[str, typer.Option(help="Exit criterion.", rich_help_panel=WHO)] = "max_prob"
+    criterion_param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of the criterion; as often as needed.", rich_help_panel=WHO),
+    ] = None
+    criterion_arrays: Annotated[
+        Path | None,
+        typer.Option(help="Its trained arrays, an .npz of 'offramp train --criterion'.", rich_help_panel=WHO),
+    ] = None
     bandit: Annotated[
         str,
         typer.Option(help="Who decides at run time: grid, or cascade for what is asked.", rich_help_panel=WHO),
@@ -33,6 +42,16 @@ class DecideOptions:
     ship: Annotated[
         Literal["any", "hidden"], typer.Option(help="hidden: pixels never leave the device.", rich_help_panel=WHO)
     ] = "any"
+
+    def trained(self, bundle_id: str) -> CriterionArrays | None:
+        """The trained arrays, read.
+
+        Raises:
+            SplitError: they cannot be read, or are for another criterion or bundle.
+        """
+        if self.criterion_arrays is None:
+            return None
+        return criterion_arrays(self.criterion_arrays, self.criterion, bundle_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,5 +24,6 @@ CRITERIA = Registry(
         "q_exit": "split_core.criteria.q_exit:QExit",
         "past_future": "split_core.criteria.past_future:PastFuture",
         "gates": "split_core.criteria.gates:Gates",
+        "hash": "split_core.criteria.hash:Hash",
     },
 )

@@ -15,6 +15,15 @@ from split_core.errors import ConfigError, PolicyFileError
 from split_core.files import sha256_of, write_atomically
 from split_core.tensors import Array, FloatArray
 
+# What a file of arrays may say of itself, beside the arrays.
+CRITERION, BUNDLE = "criterion", "bundle"
+
+
+def about(arrays: Mapping[str, Array], key: str) -> str:
+    """What the file says of itself under `CRITERION` or `BUNDLE`; empty when nothing."""
+    found = arrays.get(key)
+    return str(found) if found is not None and found.dtype.kind == "U" and found.ndim == 0 else ""
+
 
 def write_arrays(arrays: Mapping[str, Array], path: Path) -> str:
     """Write as `.npz`, atomically; returns its SHA-256, which goes into the policy."""

@@ -18,7 +18,7 @@ import numpy as np
 from split_core.tensors import Array, FloatArray
 
 # What a criterion may need.
-LOGITS, HIDDEN, EARLIER, WEIGHTS = "logits", "hidden", "earlier", "weights"
+LOGITS, HIDDEN, EARLIER, WEIGHTS, TOKENS = "logits", "hidden", "earlier", "weights", "tokens"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,15 +29,18 @@ class Seen:
         exit: 1..K.
         logits: (C,) float64, divided by the exit's temperature.
         probabilities: (C,) float64, their softmax.
-        hidden: (D,) float64, what `pooled` makes of the hidden state that the exit read; None when nobody
+        hidden: (D,) floats, what `pooled` makes of the hidden state that the exit read; None when nobody
             needs it, and where this device has none: at the last exit, which ends in logits, and in what
             a worker answers.  Criteria of hidden states judge such an exit by its largest probability.
+        tokens: (T,) integers, ids of the sample's tokens as its network takes them; negative ones are none.  The
+            same at every exit; None when nobody needs them, and of what is no text.
     """
 
     exit: int
     logits: FloatArray
     probabilities: FloatArray
-    hidden: FloatArray | None = None
+    hidden: Array | None = None
+    tokens: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,8 @@ class Criterion(Protocol):
     """Judges the last of the exits seen.
 
     Attributes:
-        needs: of "logits", "hidden", "earlier" (exits seen before this one) and "weights" (trained arrays).
+        needs: of "logits", "hidden", "tokens", "earlier" (exits seen before this one) and "weights" (trained
+            arrays).
         published: direction, unit and threshold of the source, in a line.
     """
 
@@ -88,15 +92,22 @@ class Plain(ABC):
 
 
 def pooled(tensor: Array) -> FloatArray:
-    """(D,) one vector of one sample's hidden state: the mean over positions.
+    """(D,) one vector of one sample's hidden state, see `pooled_rows`."""
+    row: FloatArray = pooled_rows(tensor[:1])[0]
+    return row
+
+
+def pooled_rows(tensor: Array) -> FloatArray:
+    """(N, D) one vector per sample of a hidden state: the mean over positions.
 
     Args:
-        tensor: (1, D, H, W) maps, (1, T, D) tokens, (1, D) a vector.
+        tensor: (N, D, H, W) maps, (N, T, D) tokens, (N, D) vectors.
     """
-    row = np.asarray(tensor[0], np.float64)
-    if row.ndim == 2:
-        return np.asarray(row.mean(axis=0), np.float64)
-    return row.reshape(len(row), -1).mean(axis=1) if row.ndim > 2 else row.reshape(-1)
+    rows = np.asarray(tensor, np.float64)
+    if rows.ndim == 3:
+        return np.asarray(rows.mean(axis=1), np.float64)
+    flat = rows.reshape(*rows.shape[:2], -1) if rows.ndim > 3 else rows.reshape(len(rows), -1, 1)
+    return np.asarray(flat.mean(axis=2), np.float64)
 
 
 def surest_class(seen: Seen) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from split_core.criteria.arrays import array
 from split_core.criteria.base import LOGITS, Judgement, Seen
 from split_core.errors import ConfigError
 from split_core.params import number
-from split_core.tensors import FloatArray
+from split_core.tensors import Array, FloatArray
 
 
 class ExitShare:
@@ -23,16 +24,21 @@ class ExitShare:
     Args:
         exits: K.
         thresholds: t of exits 1..K; what `thresholds_for` gives.
+        arrays: or `thresholds` (K,), from `offramp train --criterion exit_share`.
 
     Raises:
-        ConfigError: not one threshold in [0, 1] per exit.
+        ConfigError: not one threshold in [0, 1] per exit, or given twice.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({LOGITS})
     published = "exit when p_max >= t_k, a threshold per exit; the score is 1/2 there, so exit at 1/2"
 
-    def __init__(self, exits: int, thresholds: Sequence[float]) -> None:
-        given: Any = thresholds
+    def __init__(
+        self, exits: int, thresholds: Sequence[float] | None = None, arrays: Mapping[str, Array] | None = None
+    ) -> None:
+        if (thresholds is None) == (arrays is None):
+            raise ConfigError("needs the parameter 'thresholds', or trained arrays, and not both")
+        given: Any = thresholds if arrays is None else array(arrays, "thresholds", exits).tolist()
         if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != exits:
             raise ConfigError(f"thresholds: expected a list of {exits} numbers, one per exit, got {given!r}")
         self._thresholds = [number(f"thresholds[{k}]", one, 0.0, 1.0) for k, one in enumerate(given)]

@@ -41,9 +41,9 @@ class Gates:
 
     Regol, Chataoui, Coates 2024 (JEI-DNN), its code's weighted mode: gate l is sigmoid(w_l . f + b_l) on the
     `features` of exit l's own answer; sequentially, exit at the first l with a_l >= 1/2.  (A survey says that it
-    decides without looking at the exits; it evaluates every one up to where it leaves.)  Gates are trained
-    together with the heads, which is no part of this file.  The last exit has no gate and is judged by
-    its largest probability.
+    decides without looking at the exits; it evaluates every one up to where it leaves.)  Published with heads and
+    gates trained in turn; `offramp train --criterion gates` leaves the heads as they are.  The last exit has no gate
+    and is judged by its largest probability.
 
     Args:
         exits: K.

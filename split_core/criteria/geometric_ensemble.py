@@ -16,8 +16,8 @@ class GeometricEnsemble:
     """Score max_c q_i(c), with q_i(c) proportional to exp(mean_(j<=i) e^w_ij ln p_j(c) + b_ic).
 
     Wolczyk et al. 2021 (Zero Time Waste): exit when max_c q_i > threshold, answering with q_i.  w and b are trained
-    with the heads frozen, which is no part of this file; without arrays w = b = 0, the plain geometric mean.
-    The mean is over the exits that were read.
+    with the heads frozen (`offramp train --criterion geometric_ensemble`); without arrays w = b = 0, the plain
+    geometric mean.  The mean is over the exits that were read.
 
     Args:
         exits: K.

@@ -10,7 +10,7 @@ import numpy as np
 from split_core.criteria.arrays import array
 from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, WEIGHTS, Judgement, Seen
 from split_core.criteria.entropy import normalised_certainty
-from split_core.errors import ConfigError
+from split_core.criteria.widths import Widths
 from split_core.tensors import Array, FloatArray
 
 
@@ -19,14 +19,14 @@ class PastFuture:
 
     Liao et al. 2021 (global past-future early exit): exit when the entropy H of that head is below the
     threshold S; in score units 1 - S / ln C.  Its imitation is trained by cosine distance to the real later states,
-    together with the head, which is no part of this file.  The shapes are ours, after its idea: past is
-    the mean of the pooled states read so far, future is one linear map of the latest.  An exit without a hidden
-    state answers with its own probabilities and is judged by their entropy.
+    together with the head (`offramp train --criterion past_future`).  The shapes are ours, after its idea: past is
+    the mean of the pooled states read so far, future is one linear map of the latest; narrower states are filled with
+    zeros.  An exit without a hidden state answers with its own probabilities and is judged by their entropy.
 
     Args:
         exits: K.
         arrays: `imitation` (K - 1, D, D), `imitation_bias` (K - 1, D), `head` (K - 1, C, 2D),
-            `head_bias` (K - 1, C).
+            `head_bias` (K - 1, C); for narrower states `widths`.
 
     Raises:
         ConfigError: arrays that are missing or of another shape; when used, hidden states of another width.
@@ -38,6 +38,7 @@ class PastFuture:
     def __init__(self, exits: int, arrays: Mapping[str, Array]) -> None:
         self._imitation_bias = array(arrays, "imitation_bias", exits - 1, None)
         width = self._imitation_bias.shape[1]
+        self._widths = Widths(arrays, exits, width)
         self._imitation = array(arrays, "imitation", exits - 1, width, width)
         self._head_bias = array(arrays, "head_bias", exits - 1, None)
         self._head = array(arrays, "head", exits - 1, self._head_bias.shape[1], 2 * width)
@@ -49,13 +50,7 @@ class PastFuture:
         return Judgement(normalised_certainty(probabilities), probabilities)
 
     def _fused(self, seen: Sequence[Seen], row: int) -> FloatArray:
-        states = [one.hidden for one in seen if one.hidden is not None]
-        for state in states:
-            if state.shape != self._imitation_bias[row].shape:
-                raise ConfigError(
-                    f"a hidden state is {state.size} wide, the arrays are for {self._imitation_bias.shape[1]}; "
-                    f"train the criterion for this network"
-                )
+        states = [self._widths.filled(one.exit, one.hidden) for one in seen if one.hidden is not None]
         future = self._imitation[row] @ states[-1] + self._imitation_bias[row]
         logits = self._head[row] @ np.concatenate([np.mean(states, axis=0), future]) + self._head_bias[row]
         powers: FloatArray = np.exp(logits - logits.max())

@@ -10,22 +10,24 @@ import numpy as np
 from split_core.criteria.arrays import array
 from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, WEIGHTS, Judgement, Seen
 from split_core.criteria.learned import sigmoid
+from split_core.criteria.widths import Widths
 from split_core.errors import ConfigError
-from split_core.tensors import Array, FloatArray
+from split_core.tensors import Array
 
 
 class QExit:
     """Score sum_(j<=i) p_j with p_j = l_j prod_(m<j) (1 - l_m): exit when it is above q, as published 1/2.
 
     Balagansky, Gavrilov 2022 (PALBERT): l_i = sigmoid(net([h_i; h_(i-1)] + e_i)), where net is three layers with
-    tanh between them and e_i belongs to the exit.  The sum is 1 - prod (1 - l_j).  The net is trained with the
-    heads, which is no part of this file.  Ours: h is pooled over positions, h_0 is zero, and the last exit, which
-    has no hidden state, is judged by its largest probability.
+    tanh between them and e_i belongs to the exit.  The sum is 1 - prod (1 - l_j).  Published with the heads trained
+    together; `offramp train --criterion q_exit` leaves them as they are.  Ours: h is pooled over positions, h_0 is
+    zero, narrower states are filled with zeros, and the last exit, which has none, is judged by its largest
+    probability.
 
     Args:
         exits: K.
         arrays: `embedding` (K - 1, 2D), `weight_1` (2D, M), `bias_1` (M,), `weight_2` (M, N), `bias_2` (N,),
-            `weight_3` (N,), `bias_3` ().
+            `weight_3` (N,), `bias_3` (); for narrower states `widths`.
 
     Raises:
         ConfigError: arrays that are missing or of another shape; when used, hidden states of another width.
@@ -36,6 +38,10 @@ class QExit:
 
     def __init__(self, exits: int, arrays: Mapping[str, Array]) -> None:
         self._embedding = array(arrays, "embedding", exits - 1, None)
+        if self._embedding.shape[1] % 2:
+            raise ConfigError(f"array 'embedding': expected an even width, got {self._embedding.shape[1]}")
+        self._width = self._embedding.shape[1] // 2
+        self._widths = Widths(arrays, exits, self._width)
         self._first = array(arrays, "weight_1", self._embedding.shape[1], None)
         self._first_bias = array(arrays, "bias_1", self._first.shape[1])
         self._second = array(arrays, "weight_2", self._first.shape[1], None)
@@ -48,21 +54,17 @@ class QExit:
         latest = seen[-1]
         if latest.hidden is None:
             return Judgement(float(latest.probabilities.max()), latest.probabilities)
-        before: FloatArray = np.zeros(self._embedding.shape[1] // 2)
+        before: Array = np.zeros(self._width)
         going_on = 1.0
         for one in seen:
             if one.hidden is not None:
-                going_on *= 1.0 - self._leaving(one.exit, one.hidden, before)
-                before = one.hidden
+                hidden = self._widths.filled(one.exit, one.hidden)
+                going_on *= 1.0 - self._leaving(one.exit, hidden, before)
+                before = hidden
         return Judgement(1.0 - going_on, latest.probabilities)
 
-    def _leaving(self, exit: int, hidden: FloatArray, before: FloatArray) -> float:
+    def _leaving(self, exit: int, hidden: Array, before: Array) -> float:
         both = np.concatenate([hidden, before])
-        if both.size != self._embedding.shape[1]:
-            raise ConfigError(
-                f"hidden state of exit {exit} is {hidden.size} wide, the arrays are for "
-                f"{self._embedding.shape[1] // 2}; train the criterion for this network"
-            )
         inner = np.tanh((both + self._embedding[exit - 1]) @ self._first + self._first_bias)
         inner = np.tanh(inner @ self._second + self._second_bias)
         return sigmoid(float(inner @ self._third) + self._third_bias)

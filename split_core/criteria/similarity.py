@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
 from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, Judgement, Seen, trailing
-from split_core.errors import ConfigError
 from split_core.params import number, whole
-from split_core.tensors import FloatArray
+from split_core.tensors import Array
 
 
-def cosine(one: FloatArray, other: FloatArray) -> float:
+def cosine(one: Array, other: Array) -> float:
     """Cosine of the angle between two (D,) vectors, in [-1, 1]; 0 when one of them is zero."""
     length = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(np.dot(one, other)) / length if length > 0.0 else 0.0
@@ -22,19 +22,10 @@ def cosine(one: FloatArray, other: FloatArray) -> float:
 def similarities(seen: Sequence[Seen]) -> list[float]:
     """max(0, cosine) of each pooled hidden state with the one before it, for the exits that have one.
 
-    Raises:
-        ConfigError: hidden states of different widths, which nothing compares.
+    States of different widths, as where a CNN widens, have nothing in common that could be saturated: 0.
     """
-    known = [(one.exit, one.hidden) for one in seen if one.hidden is not None]
-    result = []
-    for (before, state), (after, next_state) in zip(known, known[1:]):  # noqa: B905, RUF007  (fewer than two is fine)
-        if state.shape != next_state.shape:
-            raise ConfigError(
-                f"hidden states of exits {before} and {after} are {state.size} and {next_state.size} wide; "
-                f"similarity compares equal widths, choose another criterion"
-            )
-        result.append(max(0.0, cosine(state, next_state)))
-    return result
+    known = [one.hidden for one in seen if one.hidden is not None]
+    return [max(0.0, cosine(state, after)) if state.shape == after.shape else 0.0 for state, after in pairwise(known)]
 
 
 class Similarity:
@@ -42,7 +33,8 @@ class Similarity:
 
     Tang et al. 2023 (MuE): exit when the similarity of consecutive hidden states is above the threshold, for then
     they are saturated.  (A survey says "below"; its own rationale and the abstract say above.)
-    States are pooled over positions here.  An exit without a hidden state is judged by its largest probability.
+    Ours: states are pooled over positions, and where two differ in width the score is 0.  An exit without a hidden
+    state is judged by its largest probability.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({LOGITS, HIDDEN, EARLIER})

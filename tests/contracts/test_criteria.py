@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from split_core.criteria import CRITERIA
-from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, WEIGHTS, Criterion, Plain, Seen
+from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, TOKENS, WEIGHTS, Criterion, Plain, Seen
 from split_core.criteria.build import make_criterion
 from split_core.errors import ConfigError, SplitError
 from split_core.readings import ExitCalibration, Reader, Reading, softmax
 from split_core.tensors import Array
 
 EXITS, WIDTH = 4, 6  # of the frames that are shown; every hidden state is (WIDTH,)
+WORDS = 30  # tokens that are known; some of those shown are not
 EVERY = pytest.mark.parametrize("name", list(CRITERIA))
 PROBABILITIES = {"max_prob", "entropy", "margin", "energy", "most_confident", "geometric_ensemble", "exit_share"}
 # Scores that only grow when all the logits that were seen are sharpened; gates, tables and heads may learn anything.
@@ -52,6 +53,8 @@ def trained(name: str, classes: int, exits: int) -> dict[str, Array] | None:
         },
         "gates": {"weight": (exits - 1, 4), "bias": (exits - 1,)},
     }
+    if name == "hash":
+        return {"exits": rng.integers(0, exits + 1, WORDS)}
     return {key: rng.normal(0.0, 0.4, shape) for key, shape in shapes[name].items()} if name in shapes else None
 
 
@@ -66,18 +69,26 @@ def made(name: str, classes: int = 3, exits: int = EXITS) -> Criterion:
     return make_criterion(name, exits=exits, params=params(name, exits), arrays=trained(name, classes, exits))
 
 
-def frame(logits: list[Array], seed: int = 0, *, hidden: bool = True) -> list[Seen]:
+def frame(logits: list[Array], seed: int = 0, *, hidden: bool = True, text: bool = True) -> list[Seen]:
     """What is seen of a frame with these logits at exits 1, 2, ..; the last of K has no hidden state."""
-    states = np.random.default_rng(seed).normal(0.0, 1.0, (EXITS, WIDTH))
+    rng = np.random.default_rng(seed)
+    states = rng.normal(0.0, 1.0, (EXITS, WIDTH))
+    tokens = rng.integers(-1, WORDS + 3, 8) if text else None
     return [
-        Seen(exit, np.asarray(row, np.float64), softmax(row), states[exit - 1] if hidden and exit < EXITS else None)
+        Seen(
+            exit,
+            np.asarray(row, np.float64),
+            softmax(row),
+            states[exit - 1] if hidden and exit < EXITS else None,
+            tokens,
+        )
         for exit, row in enumerate(logits, 1)
     ]
 
 
-def random_frame(exits: int, classes: int, seed: int, *, hidden: bool = True) -> list[Seen]:
+def random_frame(exits: int, classes: int, seed: int, *, hidden: bool = True, text: bool = True) -> list[Seen]:
     rng = np.random.default_rng([seed, 1])
-    return frame(list(rng.normal(0.0, 3.0, (exits, classes))), seed, hidden=hidden)
+    return frame(list(rng.normal(0.0, 3.0, (exits, classes))), seed, hidden=hidden, text=text)
 
 
 @EVERY
@@ -130,12 +141,15 @@ def test_what_it_is_shown_stays_as_it_is(name: str) -> None:
 @EVERY
 def test_needs_are_honest(name: str) -> None:
     criterion = made(name)
-    assert LOGITS in criterion.needs <= {LOGITS, HIDDEN, EARLIER, WEIGHTS}
+    assert LOGITS in criterion.needs <= {LOGITS, HIDDEN, TOKENS, EARLIER, WEIGHTS}
     assert criterion.published
     for seed in range(20):
         whole, bare = random_frame(EXITS - 1, 3, seed), random_frame(EXITS - 1, 3, seed, hidden=False)
         if HIDDEN not in criterion.needs:
             assert criterion(bare).score == criterion(whole).score
+        if TOKENS not in criterion.needs:
+            picture = random_frame(EXITS - 1, 3, seed, text=False)
+            assert criterion(picture).score == criterion(whole).score
         if EARLIER not in criterion.needs:
             assert criterion(whole[-1:]).score == criterion(whole).score
 
@@ -155,6 +169,9 @@ def test_what_it_needs_makes_a_difference(name: str) -> None:
     if HIDDEN in criterion.needs:
         bare = [criterion(random_frame(EXITS - 1, 3, seed, hidden=False)).score for seed in range(40)]
         assert bare != [criterion(seen).score for seen in frames[:40]]
+    if TOKENS in criterion.needs:
+        pictures = [criterion(random_frame(EXITS - 1, 3, seed, text=False)).score for seed in range(40)]
+        assert pictures != [criterion(seen).score for seen in frames[:40]]
 
 
 @EVERY
@@ -186,11 +203,11 @@ def test_certainty_gives_the_most_and_the_uniform_answer_the_least(name: str) ->
 @given(data=st.data(), seed=st.integers(0, 100))
 def test_the_order_of_the_classes_does_not_matter(name: str, data: st.DataObject, seed: int) -> None:
     criterion = made(name, 4)
-    if WEIGHTS in criterion.needs and name not in {"gates", "learned", "q_exit"}:
+    if WEIGHTS in criterion.needs and name not in {"gates", "learned", "q_exit", "hash"}:
         return  # its arrays know the classes by place
     order = list(data.draw(st.permutations(range(4))))
     shown = random_frame(3, 4, seed)
-    turned = [Seen(s.exit, s.logits[order], s.probabilities[order], s.hidden) for s in shown]
+    turned = [Seen(s.exit, s.logits[order], s.probabilities[order], s.hidden, s.tokens) for s in shown]
     one, other = criterion(shown), criterion(turned)
     assert other.score == pytest.approx(one.score, abs=1e-9)
     np.testing.assert_allclose(other.probabilities, one.probabilities[order], atol=1e-9)
@@ -207,7 +224,7 @@ def test_a_reader_makes_readings_of_it(name: str) -> None:
     reader = Reader([ExitCalibration(temperature=2.0)] * EXITS, made(name))
     readings: list[Reading] = []
     for seen in random_frame(EXITS, 3, 1):
-        readings.append(reader.read(seen.exit, seen.logits, seen.hidden, readings))
+        readings.append(reader.read(seen.exit, seen.logits, seen.hidden, readings, seen.tokens))
     assert [reading.exit for reading in readings] == [1, 2, 3, 4]
     assert all(-1 <= reading.label < 3 and 0.0 <= reading.confidence <= 1.0 for reading in readings)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -183,8 +184,6 @@ def test_nothing_but_hidden_states_leaves_the_device_when_the_input_may_not(tiny
 
 
 def test_a_frame_that_is_no_image_gets_an_outcome_too(tiny_bundle: Path):
-    import numpy as np
-
     from edge_runtime.sources.base import Frame
 
     world = World(tiny_bundle, **ALWAYS_SHIP)
@@ -195,8 +194,6 @@ def test_a_frame_that_is_no_image_gets_an_outcome_too(tiny_bundle: Path):
 
 
 def test_a_frame_that_comes_too_late_for_the_whole_model_is_answered_at_a_shallower_exit(tiny_bundle: Path):
-    import numpy as np
-
     from edge_runtime.sources.base import Frame
 
     world = World(tiny_bundle, policy="edge_only")
@@ -208,7 +205,8 @@ def test_a_frame_that_comes_too_late_for_the_whole_model_is_answered_at_a_shallo
     assert not outcome.late
 
 
-def test_hidden_states_that_a_criterion_cannot_compare_are_refused_before_the_first_frame(tiny_bundle: Path):
-    world = World(tiny_bundle, policy="edge_only", criterion=make_criterion("similarity", exits=3))
-    with pytest.raises(ConfigError, match="hidden states of exits 1 and 2 are 4 and 6 wide"):
+def test_hidden_states_that_a_criterion_was_not_trained_for_are_refused_before_the_first_frame(tiny_bundle: Path):
+    arrays = {"weight": np.zeros(4), "bias": np.zeros(())}
+    world = World(tiny_bundle, policy="edge_only", criterion=make_criterion("learned", exits=3, arrays=arrays))
+    with pytest.raises(ConfigError, match="hidden state of exit 2 is 6 wide, the arrays are for 4"):
         world.loop.warm_up()

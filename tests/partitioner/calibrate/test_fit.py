@@ -15,6 +15,7 @@ from split_core.errors import ConfigError, DataError, PolicyFileError, TraceErro
 from split_core.objective import Objective
 from split_core.policy import CodecEvidence, CodecSection
 from split_core.readings import ExitCalibration
+from split_core.shown import Shown
 from split_core.traces import Traces
 from tests.partitioner.calibrate.synthetic import BUNDLE_ID, honest_logits, traces_with_temperatures
 
@@ -37,7 +38,9 @@ def test_overconfident_exits_are_cooled_and_their_error_falls_on_held_out_sample
 
 def test_an_honest_exit_is_left_alone() -> None:
     logits, labels = honest_logits(8000, 5, spread=2.0, seed=3)
-    assert calibrate_exit(logits[:, None], labels, logits.argmax(1) == labels, View(MaxProb())) == ExitCalibration()
+    assert (
+        calibrate_exit(Shown(logits[:, None]), labels, logits.argmax(1) == labels, View(MaxProb())) == ExitCalibration()
+    )
 
 
 def test_what_no_temperature_repairs_gets_a_map() -> None:
@@ -46,7 +49,7 @@ def test_what_no_temperature_repairs_gets_a_map() -> None:
     chance = np.where(logits.max(1) > 4.0, 0.6, 0.9)  # surest where it errs most
     right = rng.random(8000) < chance
     labels = np.where(right, logits.argmax(1), (logits.argmax(1) + 1) % 5)
-    found = calibrate_exit(logits[:, None], labels, right, View(MaxProb()))
+    found = calibrate_exit(Shown(logits[:, None]), labels, right, View(MaxProb()))
     assert len(found.scores) > 1
     assert set(np.round(found.accuracies, 1)) <= {0.6, 0.7, 0.8, 0.9}
 
@@ -54,9 +57,11 @@ def test_what_no_temperature_repairs_gets_a_map() -> None:
 def test_broken_logits_do_not_break_the_fit() -> None:
     logits, labels = honest_logits(500, 5, spread=2.0, seed=5)
     logits[::7] = np.nan
-    assert calibrate_exit(logits[:, None], labels, logits.argmax(1) == labels, View(MaxProb())).temperature > 0.0
+    assert calibrate_exit(Shown(logits[:, None]), labels, logits.argmax(1) == labels, View(MaxProb())).temperature > 0.0
     logits[:] = np.inf
-    assert calibrate_exit(logits[:, None], labels, logits.argmax(1) == labels, View(MaxProb())) == ExitCalibration()
+    assert (
+        calibrate_exit(Shown(logits[:, None]), labels, logits.argmax(1) == labels, View(MaxProb())) == ExitCalibration()
+    )
 
 
 def test_the_policy_carries_wishes_evidence_and_codecs() -> None:

@@ -102,7 +102,7 @@ def test_a_trace_is_read_by_criteria_of_several_exits():
 
 
 def test_a_trace_has_no_hidden_states_and_says_so():
-    with pytest.raises(TraceError, match="needs hidden states, a trace keeps logits only"):
+    with pytest.raises(TraceError, match="needs hidden states, this trace kept none"):
         traced(np.zeros((1, 2, 3), np.float32)).read_with(Reader([ExitCalibration()] * 2, Similarity()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,9 +130,9 @@ def test_similarity_with_patience_asks_for_it_repeatedly():
     assert scores(make("similarity_patience", patience=2, similarity=0.999), shown) == [0.0, 0.0, 0.5, 0.0]
 
 
-def test_hidden_states_of_different_widths_are_refused_in_one_line():
-    with pytest.raises(ConfigError, match="exits 1 and 2 are 2 and 3 wide"):
-        make("similarity")(frame([0.6, 0.4], [0.6, 0.4], hidden=[(1, 0), (1, 0, 0)]))
+def test_hidden_states_of_different_widths_are_not_similar():
+    shown = frame([0.6, 0.4], [0.6, 0.4], [0.6, 0.4], hidden=[(1, 0), (1, 0, 0), (2, 0, 0)])
+    assert scores(make("similarity"), shown) == [0.0, 0.0, 1.0]
 
 
 def test_the_geometric_ensemble_multiplies_odds():
@@ -158,6 +159,8 @@ def test_an_exits_own_threshold_is_a_half():
     assert criterion(frame([0.6, 0.4])).score == pytest.approx(0.375)
     assert criterion(frame([0.9, 0.1])).score == pytest.approx(0.75)
     assert criterion(frame([0.9, 0.1], [0.5, 0.5])).score == pytest.approx(0.75)  # the last exit takes all
+    trained = make("exit_share", 2, {"thresholds": np.array([0.8, 0.0])})
+    assert trained(frame([0.6, 0.4])).score == pytest.approx(0.375)
 
 
 def test_shares_and_the_thresholds_that_reach_them():
@@ -174,6 +177,37 @@ def test_learning_to_exit_turns_uncertainty():
     assert judged.score == pytest.approx(0.119203, abs=1e-6)
     with pytest.raises(ConfigError, match="is 3 wide, the arrays are for 2"):
         criterion(frame([0.6, 0.4], hidden=[(1, 1, 1)]))
+
+
+def test_exits_of_several_widths_may_have_weights_of_their_own():
+    arrays = {
+        "weight": np.array([[1.0, 0.0], [0.0, 1.0]]),
+        "bias": np.array([0.0, math.log(3.0)]),
+        "widths": np.array([1, 2]),
+    }
+    shown = frame([0.6, 0.4], [0.6, 0.4], hidden=[(math.log(4.0),), (9, 0)])
+    # u = sigmoid(ln 4) = 4/5, sigmoid(ln 3) = 3/4
+    assert scores(make("learned", 3, arrays), shown) == pytest.approx([0.2, 0.25])
+    with pytest.raises(ConfigError, match="exit 1 is 2 wide, the arrays are for 1"):
+        make("learned", 3, arrays)(frame([0.6, 0.4], hidden=[(1, 1)]))
+    with pytest.raises(ConfigError, match="'widths': expected numbers from 1 to 2"):
+        make("learned", 3, {**arrays, "widths": np.array([1, 3])})
+
+
+def test_a_text_leaves_where_its_last_ordinary_token_does():
+    # token 0 is special; 1, 2, 3, 4 leave at exits 1, 1, 2, 3; whatever comes behind them at the last, 4
+    criterion = make("hash", 4, {"exits": np.array([0, 1, 1, 2, 3])})
+
+    def said(*tokens):
+        return scores(criterion, [replace(one, tokens=np.array(tokens)) for one in frame(*[[0.6, 0.4]] * 4)])
+
+    assert said(0, 1, 2, 3, 0, -1, -1) == pytest.approx([2 / 3, 1.0, 1.0, 0.6])  # at the end its probability
+    assert said(1, 4, 3, 2) == pytest.approx([0.5, 0.75, 1.0, 0.6])
+    assert said(1, 77) == pytest.approx([0.5, 0.5, 0.5, 0.6])  # never seen: as published, last
+    assert said(0, 0) == pytest.approx([0.0, 0.0, 0.0, 0.6])  # nothing but special ones
+    assert criterion(frame([0.7, 0.3])).score == pytest.approx(0.7)  # no text
+    with pytest.raises(ConfigError, match="whole numbers from 0 to 2"):
+        make("hash", 2, {"exits": np.array([0, 3])})
 
 
 def test_gates_spend_what_is_left():
@@ -235,7 +269,7 @@ def test_hidden_states_are_pooled_over_positions():
         ("patience", {"patient": 2}, "did you mean 'patience'"),
         ("vote", {"votes": 5}, "votes: expected a whole number from 1 to 4"),
         ("patience_entropy", {"entropy": 2}, "entropy: expected a number from 0 to 1"),
-        ("exit_share", {}, "needs the parameter 'thresholds'"),
+        ("exit_share", {}, "needs the parameter 'thresholds', or trained arrays"),
         ("exit_share", {"thresholds": [0.5]}, "expected a list of 4 numbers"),
         ("energy", {"scale": 0}, "scale: expected a number"),
     ],

@@ -1,0 +1,74 @@
+"""What many frames show a reader: the inputs of its readings, for those who read them all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from split_core.errors import TraceError
+from split_core.readings import Reader, Reading
+from split_core.tensors import Array
+
+NO_TOKEN = -1  # fills rows of tokens up to the longest
+
+
+def no_tokens() -> NDArray[np.int32]:
+    """Of frames that are no texts."""
+    return np.empty((0, 0), np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """N frames at exits 1..K.
+
+    Attributes:
+        logits: (N, K, C).
+        hidden: per exit that reads a hidden state, pooled ones (N, D_k); of other widths at other exits.  Empty
+            when they were not kept.
+        tokens: (N, T) ids of each frame's tokens, `NO_TOKEN` behind its last; empty when they were not kept.
+    """
+
+    logits: Array
+    hidden: tuple[Array, ...] = ()
+    tokens: NDArray[np.int32] = field(default_factory=no_tokens)
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def rows(self, chosen: slice | Array) -> Shown:
+        """Some of the frames."""
+        tokens = self.tokens[chosen] if self.tokens.size else self.tokens
+        return Shown(self.logits[chosen], tuple(states[chosen] for states in self.hidden), tokens)
+
+    def upto(self, exits: int) -> Shown:
+        """The first exits only."""
+        return Shown(self.logits[:, :exits], self.hidden[:exits], self.tokens)
+
+    def read(self, reader: Reader) -> Iterator[list[Reading]]:
+        """All exits of each frame in turn; each exit is judged with those before it.
+
+        Raises:
+            TraceError: the criterion needs hidden states or tokens, which were not kept.
+        """
+        if reader.wants_hidden and not self.hidden and self.logits.shape[1] > 1:
+            raise TraceError(
+                "the criterion needs hidden states, this trace kept none; record it with 'offramp trace --hidden'"
+            )
+        if reader.wants_tokens and not self.tokens.size:
+            raise TraceError(
+                "the criterion needs the tokens of a text, this trace has none; choose another criterion for images, "
+                "or record the trace again"
+            )
+        for row in range(len(self)):
+            yield self._frame(reader, row)
+
+    def _frame(self, reader: Reader, row: int) -> list[Reading]:
+        tokens = self.tokens[row] if reader.wants_tokens else None
+        readings: list[Reading] = []
+        for place, logits in enumerate(self.logits[row]):
+            hidden = self.hidden[place][row] if reader.wants_hidden and place < len(self.hidden) else None
+            readings.append(reader.read(place + 1, logits, hidden, readings, tokens))
+        return readings
