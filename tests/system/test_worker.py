@@ -20,6 +20,7 @@ import pytest
 
 from split_core import wire
 from split_core.codecs import CODECS
+from split_core.demo.processes import wait_for
 from split_core.tensors import Array
 from split_core.transport.base import Channel
 from split_core.transport.keys import device_curve, make_keys
@@ -70,12 +71,11 @@ def worker(tiny_bundle: Path, tmp_path: Path) -> Iterator[Running]:
 
 def appears(path: Path, process: subprocess.Popen[bytes]) -> dict[str, object]:
     """The JSON at `path`, once the process has written it."""
-    give_up = time.monotonic() + LIMIT_S
-    while not path.exists():
+
+    def lives() -> None:
         assert process.poll() is None, "the worker ended before it was ready"
-        assert time.monotonic() < give_up, "the worker was not ready in time"
-        time.sleep(0.02)  # another process: there is nothing to wait on
-    return dict(json.loads(path.read_text()))
+
+    return dict(json.loads(wait_for(path.exists, lives, path.read_text, "cloud")))
 
 
 def send(channel: Channel, frames: list[bytes]) -> None:
@@ -159,17 +159,19 @@ def test_a_worker_without_command_line_library_runs_too(tiny_bundle: Path, tmp_p
     config = tmp_path / "cloud.yaml"
     config.write_text(f"bundles: [{tiny_bundle}]\nplain: true\nlisten: tcp://127.0.0.1:0\n")
     code = f"""
-import os, signal, sys, threading, time
+import os, signal, sys
 for name in ("torch", "onnx", "typer", "rich", "scipy", "matplotlib"):
     sys.modules[name] = None
 from cloud_runtime.__main__ import main
 
-def end_when_it_listens_to_signals():
-    while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        time.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGTERM)
+listen = signal.signal
 
-threading.Thread(target=end_when_it_listens_to_signals).start()
+def listen_and_end(number, handler):
+    listen(number, handler)
+    if number == signal.SIGTERM:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+signal.signal = listen_and_end
 sys.exit(main([{str(config)!r}, "name=bare"]))
 """
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=LIMIT_S, capture_output=True, check=False)
