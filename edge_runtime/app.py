@@ -66,7 +66,7 @@ class EdgeApp:
             undo.pop_all()
 
     def _build(self, config: EdgeConfig, channel: Channel | None, source: Source | None) -> None:
-        loaded = self._artefacts = artefacts.load(config)
+        loaded = self._artefacts = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
         self._rules, self._model = loaded.rules(), loaded.bundle.manifest.name
         self.channel = channel or open_channel(config.link)
         self._stack.callback(self.channel.close)
@@ -96,6 +96,8 @@ class EdgeApp:
         prefix, rules = loaded.prefix(), self._rules
         self._offloader = self._make_offloader(config, loaded, classes=len(prefix.labels))
         self.metrics.watch_drift(lambda: self.loop.rules.monitor)
+        guardrail = loaded.guardrail
+        self.metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
         return EdgeLoop(
             self.feed.slot,
             prefix=prefix,
@@ -155,7 +157,7 @@ class EdgeApp:
         return listeners
 
     def _count(self, outcome: Outcome, record: FrameRecord) -> None:
-        self.metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms)
+        self.metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms, outcome.marked)
         if record.payload_bytes:
             self.metrics.shipped(record.payload_bytes)
 

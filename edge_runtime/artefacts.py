@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bandits.build import make_policy
+from bandits.guard import Guard, Limits
 from bandits.policy import Policy
 from edge_runtime.config import EdgeConfig
 from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.guardrail import Guardrail, guardrail_at
 from edge_runtime.prefix import Pace, Prefix
 from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
@@ -37,6 +39,7 @@ class Artefacts:
         arrays: folder of the policy's criterion.
         objective: the policy file's.
         bandit: the config's, else the policy file's.
+        guardrail: the config's; None has none.
     """
 
     config: EdgeConfig
@@ -46,6 +49,7 @@ class Artefacts:
     arrays: Path
     objective: Objective
     bandit: BanditSection
+    guardrail: Guardrail | None = None
 
     @property
     def ids(self) -> dict[str, str]:
@@ -63,13 +67,31 @@ class Artefacts:
         return self.policy_file.ship == "any"
 
     def policy(self) -> Policy:
-        """Who decides, with nothing learned yet."""
-        return make_policy(
+        """Who decides, with nothing learned yet, within the guard if there is anything to guard."""
+        exits, segments = self.bundle.manifest.exits, self.policy_file.segments
+        # Thresholds of segments are those of the policy file's own bandit.
+        own = segments.of(self.config.metadata) if segments and not self.config.bandit else {}
+        inner = make_policy(
             self.bandit.name,
-            exits=self.bundle.manifest.exits,
+            exits=exits,
             rng=np.random.default_rng(self.config.seed),
             objective=self.objective,
-            params=self.bandit.params,
+            params={**self.bandit.params, **own},
+        )
+        limits = self.limits()
+        return Guard(inner, limits, exits=exits) if limits else inner
+
+    def limits(self) -> Limits:
+        """What the policy file and the camera's configuration keep from being answered early."""
+        guard = self.policy_file.guard
+        if guard is None:
+            return Limits(predicate=self.guardrail)
+        return Limits(
+            never_early=frozenset(guard.never_early),
+            never=guard.never(self.config.metadata),
+            deepest=guard.deepest,
+            sets=guard.abstain.build() if guard.abstain else None,
+            predicate=self.guardrail,
         )
 
     def rules(self) -> Rules:
@@ -132,18 +154,31 @@ class Artefacts:
 
 
 def _teaching(artefacts: Artefacts) -> dict[str, object]:
-    about_teaching = {"criterion", "criterion_params", "criterion_arrays", "exits", "objective", "ship"}
+    about_teaching = {
+        "criterion",
+        "criterion_params",
+        "criterion_arrays",
+        "exits",
+        "objective",
+        "ship",
+        "guard",
+        "segments",
+    }
     return {"bandit": artefacts.bandit.model_dump(), **artefacts.policy_file.model_dump(include=about_teaching)}
 
 
-def load(config: EdgeConfig) -> Artefacts:
+def load(config: EdgeConfig, tell: Callable[[str], None] = lambda _: None) -> Artefacts:
     """Read the three files and refuse what does not belong together.
+
+    Args:
+        config: names them.
+        tell: is told in one line when the guardrail fails.
 
     Raises:
         BundleError: the bundle is damaged or not certified.
         PolicyFileError: the policy is damaged, of another bundle, or not signed as configured.
         ProfileError: the profile is damaged, or of another bundle or precision.
-        ConfigError: the bundle does not have the configured precision.
+        ConfigError: the bundle does not have the configured precision, or there is no such guardrail.
         MissingExtra: keys are configured, and the library that checks signatures is not installed.
     """
     bundle = bundles.load(Path(config.bundle))
@@ -153,7 +188,8 @@ def load(config: EdgeConfig) -> Artefacts:
     bundle.manifest.variant(config.precision)
     profile.check_bound_to(bundle.id, config.profile, config.precision)
     objective, bandit = policy_file.objective.build(), config.bandit or policy_file.bandit
-    return Artefacts(config, bundle, policy_file, profile, arrays, objective, bandit)
+    guardrail = guardrail_at(config.guardrail, tell) if config.guardrail else None
+    return Artefacts(config, bundle, policy_file, profile, arrays, objective, bandit, guardrail)
 
 
 def load_policy(path: Path, signers: Sequence[str]) -> tuple[PolicyFile, Path]:

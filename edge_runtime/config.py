@@ -68,6 +68,8 @@ class EdgeConfig(Section):
         policy, profile: files; paths are relative to the working directory.  `policy` may be a store (see
             `split_core.policy_store`): the camera then follows what is active there, without a restart.
         policy_keys: public signing keys in hex; when any are given, only signed policies are taken.
+        metadata: what is true of this stream, such as `site: north`; picks the thresholds of its segment.
+        guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
         drift_window: confidences per exit that are compared with the calibration's.
         backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
         backend_options: what that backend takes: `precision`, `ranges`, ...
@@ -88,6 +90,8 @@ class EdgeConfig(Section):
     policy: str
     profile: str
     policy_keys: tuple[str, ...] = ()
+    metadata: dict[str, str] = Field(default_factory=dict)
+    guardrail: str = ""
     drift_window: int = Field(default=500, ge=100)
     source: SourceSection
     link: LinkSection = Field(default_factory=LinkSection)

@@ -268,9 +268,10 @@ class EdgeLoop:
         """The best this device can still do: the full model if there is time, else the best reading."""
         run = ticket.run
         assert run is not None
-        whole_ms = self._run_ms(run.depth, self._prefix.exits)
-        if run.depth < self._prefix.exits and whole_ms < self._spare_ms(ticket):
-            self._run_to(ticket, self._prefix.exits, settle=False)
+        deepest = ticket.deepest(self._prefix.exits)
+        if run.depth < deepest and self._run_ms(run.depth, deepest) < self._spare_ms(ticket):
+            self._run_to(ticket, deepest, settle=False)
+        if ticket.readings and ticket.readings[-1].exit == self._prefix.exits:
             self._finish(ticket, Ending(ticket.readings[-1], "edge"))
             return
         if not ticket.readings:
@@ -291,7 +292,8 @@ class EdgeLoop:
             self._costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
         for finding in watch(ticket, ending):
             self._on_drift(finding)
-        outcome = outcome_of(ticket, ending, self._labels, self._clock())
+        marked = ticket.mark(ending.reading)  # before the clock is read: a guardrail takes the frame's time
+        outcome = outcome_of(ticket, ending, self._labels, self._clock(), marked)
         record = record_of(ticket, ending, outcome, self._started_s)
         for listener in self._on_outcome:
             listener(outcome, record)

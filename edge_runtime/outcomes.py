@@ -26,6 +26,8 @@ class Outcome:
         latency_ms: from capture to here.
         late: past the deadline, which must not happen.
         drifted: what the camera sees is not what was calibrated on, so the policy's promises are void.
+        marked: why a person should look: "unsure", "guardrail", "never_early" where nothing deeper could be
+            asked; empty when nobody need.
     """
 
     seq: int
@@ -38,6 +40,7 @@ class Outcome:
     latency_ms: float
     late: bool
     drifted: bool = False
+    marked: str = ""
 
 
 class Tally:
@@ -46,6 +49,7 @@ class Tally:
     def __init__(self) -> None:
         self.outcomes = self.late = self.cloud = self.drifted = 0
         self.degraded: Counter[str] = Counter()
+        self.marked: Counter[str] = Counter()
         self._latency_ms: list[float] = []
         self._seen = 0
 
@@ -57,6 +61,8 @@ class Tally:
         self.cloud += outcome.where == "cloud"
         if outcome.degraded:
             self.degraded[outcome.degraded] += 1
+        if outcome.marked:
+            self.marked[outcome.marked] += 1
         self._keep(outcome.latency_ms)
 
     def _keep(self, latency_ms: float) -> None:
@@ -77,6 +83,7 @@ class Tally:
             "cloud": self.cloud,
             "edge": self.outcomes - self.cloud,
             "degraded": dict(self.degraded),
+            "marked": dict(self.marked),
             "late": self.late,
             "drifted": self.drifted,
             "latency_ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "p99": round(float(p99), 2)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bandits.guard import Guard
 from bandits.policy import Plan, Policy
 from edge_runtime.offload import Parcel, Reply
 from edge_runtime.outcomes import Outcome
@@ -58,8 +59,18 @@ class Ticket:
     parcel: Parcel | None = None
 
     def best(self) -> Reading:
-        """The best local reading: the most confident, of equals the deeper."""
-        return max(self.readings, key=lambda r: (r.confidence, r.exit), default=NOTHING)
+        """The best local reading: one that a guard allows, the most confident, of equals the deeper."""
+        return max(self.readings, key=lambda r: (not self.mark(r), r.confidence, r.exit), default=NOTHING)
+
+    def mark(self, reading: Reading) -> str:
+        """What a guard has against this answer; nothing without a guard."""
+        policy = self.rules.policy
+        return policy.mark(self.plan, reading) if isinstance(policy, Guard) and reading.exit else ""
+
+    def deepest(self, exits: int) -> int:
+        """The last exit that may be computed here, of so many."""
+        policy = self.rules.policy
+        return policy.deepest if isinstance(policy, Guard) else exits
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class Ending:
     reply: Reply | None = None
 
 
-def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: float) -> Outcome:
+def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: float, marked: str = "") -> Outcome:
     """What the camera's owner gets."""
     reading = ending.reading
     return Outcome(
@@ -93,6 +104,7 @@ def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: flo
         latency_ms=(now - ticket.frame.captured_at_s) * 1e3,
         late=now > ticket.deadline_at_s,
         drifted=ticket.rules.monitor.void,
+        marked=marked,
     )
 
 
@@ -139,6 +151,7 @@ def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, started_s: float
         link_ms=reply.link_ms + reply.queue_ms if reply else 0.0,
         cloud_ms=cloud_ms,
         cost=None if outcome.degraded else cost,
+        marked=outcome.marked,
     )
 
 

@@ -18,11 +18,12 @@ from split_core.criteria.build import make_criterion
 from split_core.errors import PolicyFileError
 from split_core.files import canonical_json, sha256_of, write_atomically
 from split_core.objective import Objective
+from split_core.policy_guard import GuardSection, SegmentsSection
 from split_core.readings import ExitCalibration, Reader
 from split_core.registry import resolve
 
 FORMAT = 1
-OPTIONAL = frozenset({"criterion_params", "criterion_arrays"})
+OPTIONAL = frozenset({"criterion_params", "criterion_arrays", "guard", "segments"})
 
 
 class ObjectiveSection(Section):
@@ -183,6 +184,8 @@ class PolicyFile(Section):
         criterion_arrays: its trained arrays, when it has any.
         exits: calibration of exits 1..K.
         bandit: who decides, and how.
+        guard: what may not be answered early; None forbids nothing.
+        segments: thresholds of streams by their metadata; None has the bandit's for all.
         objective: what costs what.
         ship: "any" lets the compressed input leave the device, "hidden" only hidden states.
         codecs: how hidden states and inputs are packed.
@@ -196,6 +199,8 @@ class PolicyFile(Section):
     criterion_arrays: ArraysSection | None = None
     exits: tuple[ExitSection, ...] = Field(min_length=1)
     bandit: BanditSection = Field(default_factory=BanditSection)
+    guard: GuardSection | None = None
+    segments: SegmentsSection | None = None
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
     ship: Literal["any", "hidden"] = "any"
     codecs: CodecSection = Field(default_factory=CodecSection)

@@ -39,6 +39,7 @@ class FrameRecord:
         verdict_label, verdict_confidence: the cloud's answer if it came, else -1 and 0.
         latency_ms: capture to outcome; the rest are its parts where they are known, else 0.
         cost: in units of the objective; None when the path was not finished.
+        marked: why a person should look at the answer; empty when nobody need.
     """
 
     seq: int
@@ -63,6 +64,7 @@ class FrameRecord:
     link_ms: float
     cloud_ms: float
     cost: float | None
+    marked: str = ""
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> FrameRecord:

@@ -53,6 +53,8 @@ class EdgeMetrics:
         self._dropped = self._payload_bytes = 0
         self._breaker = ""
         self._drift: Callable[[], DriftMonitor] = lambda: DriftMonitor(())
+        self._marked: Counter[str] = Counter()
+        self._guardrail_errors: Callable[[], int] = int
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -60,15 +62,22 @@ class EdgeMetrics:
         """Read findings from the monitor in force at every scrape."""
         self._drift = monitor
 
-    def answered(self, where: str, reason: str, latency_ms: float) -> None:
+    def watch_guardrail(self, errors: Callable[[], int]) -> None:
+        """Read the guardrail's errors at every scrape."""
+        self._guardrail_errors = errors
+
+    def answered(self, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
 
         Args:
             where: "edge" or "cloud".
             reason: why it is degraded, from a fixed set of words; empty when it is not.
             latency_ms: capture to outcome.
+            marked: why a person should look at it, from a fixed set of words; empty when nobody need.
         """
         self._frames[where, reason] += 1
+        if marked:
+            self._marked[marked] += 1
         self._latency.add(latency_ms / 1e3)
 
     def dropped(self, count: int) -> None:
@@ -89,6 +98,10 @@ class EdgeMetrics:
         """Called by the registry, for every scrape."""
         frames = [*self._frames.items()]
         yield _counters("offramp_frames", "Frames answered, by where and why.", ("where", "reason"), frames)
+        marked = [((why,), count) for why, count in [*self._marked.items()]]
+        yield _counters("offramp_frames_marked", "Answers that a person should look at.", ("why",), marked)
+        errors = self._guardrail_errors()
+        yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
         yield CounterMetricFamily("offramp_frames_dropped", "Frames that were never read.", value=self._dropped)
         yield CounterMetricFamily("offramp_offload_bytes", "Bytes of tensors sent.", value=self._payload_bytes)
