@@ -156,8 +156,8 @@ def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
     profile = profiling.profile(bundle, OnnxRuntimeBackend(), images, name="bench", codecs=CodecSection())
     loop = make_loop(bundle, profile, OnnxRuntimeBackend(), [], splits=[bundle.manifest.exits])
     prefix = loop._prefix
-    image = np.random.default_rng(0).integers(0, 256, prefix.preprocess.image_shape, np.uint8)
-    tensor = prefix.preprocess.tensor(image)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    [tensor] = prefix.intake.tensors(image)
     heads_read = len(loop.rules.policy.begin(loop_context(loop)).heads)
 
     def ours() -> None:
@@ -165,7 +165,7 @@ def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
         loop.step()
 
     def bare() -> None:
-        prefix.preprocess.tensor(image)
+        prefix.intake.tensors(image)
         hidden: list[Array] = [tensor]
         for k, segment in enumerate(prefix.segments, 1):
             hidden = segment.run(hidden)

@@ -14,7 +14,9 @@ from split_core.bundle import MANIFEST
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.errors import BundleError, CodecError, ConfigError, MissingExtra, WireError
+from split_core.intake import intake_of
 from split_core.manifest import Manifest
+from split_core.preprocess import Preprocess
 from split_core.tensors import Array, TensorSpec, axis_sizes
 from split_core.tokeniser import Tokeniser
 from split_core.wire import Offload
@@ -33,17 +35,20 @@ class Model:
 
     def __init__(self, manifest: Manifest, sessions: Sequence[Sequence[Session]], codecs: Mapping[str, Codec]) -> None:
         self.id, self.name, self.exits = manifest.id, manifest.name, manifest.exits
-        self._image = manifest.image
+        self._intake = intake_of(manifest)
         self._cuts = tuple(tuple(tensor.spec for tensor in cut.tensors) for cut in manifest.cuts)
         self._outputs = tuple(tensor.spec for tensor in manifest.outputs)
         self._max_length = manifest.preprocess.max_length if isinstance(manifest.preprocess, Tokeniser) else None
         self._longest = {name: max(sizes) for name, sizes in manifest.axes.items()}
         self._sessions, self._codecs = sessions, codecs
-        self._entries = (self._image_specs() or self._cuts[0], *self._cuts[1:])
 
-    def _image_specs(self) -> tuple[TensorSpec, ...] | None:
-        """What cut 0 carries on the wire: the canonical image, when there is one."""
-        return (TensorSpec("image", "uint8", self._image.image_shape),) if self._image else None
+    def _is_item(self, offload: Offload) -> bool:
+        """Does it carry a canonical item, an image or token ids, instead of tensors of the network?"""
+        return offload.cut == 0 and self._intake is not None and self._codecs[offload.codec].kind == "input"
+
+    def _entry(self, offload: Offload) -> tuple[TensorSpec, ...]:
+        """What a request must carry."""
+        return self._intake.specs if self._intake and self._is_item(offload) else self._cuts[offload.cut]
 
     def joins(self, segment: int) -> bool:
         """May several requests run `segment` together?  Not when one of its inputs has no batch axis."""
@@ -71,8 +76,8 @@ class Model:
         """
         if not 0 <= offload.cut < self.exits:
             raise WireError(f"cut {offload.cut} is none of 0..{self.exits - 1} of bundle {self.id[:12]}")
-        specs = self._entries[offload.cut]
         self._check_codec(offload)
+        specs = self._entry(offload)
         if len(offload.tensors) != len(specs):
             raise WireError(f"cut {offload.cut} carries {len(specs)} tensors, got {len(offload.tensors)}")
         for spec, tensor in zip(specs, offload.tensors, strict=True):
@@ -86,9 +91,17 @@ class Model:
         codec = self._codecs.get(offload.codec)
         if codec is None:
             raise WireError(f"no codec named {offload.codec[:40]!r} here; there are: {', '.join(self._codecs)}")
-        wanted = "input" if offload.cut == 0 and self._image else "hidden"
-        if codec.kind != wanted:
-            raise WireError(f"cut {offload.cut} takes {wanted} codecs, {offload.codec!r} is one for {codec.kind}")
+        wanted = self._kinds(offload.cut)
+        if codec.kind not in wanted:
+            raise WireError(
+                f"cut {offload.cut} takes {' or '.join(wanted)} codecs, {offload.codec!r} is one for {codec.kind}"
+            )
+
+    def _kinds(self, cut: int) -> tuple[str, ...]:
+        """An image is shipped as one; a text as its ids, or as ids and mask."""
+        if cut or self._intake is None:
+            return ("hidden",)
+        return ("input",) if isinstance(self._intake, Preprocess) else ("input", "hidden")
 
     def _check_axes(self, offload: Offload, specs: Sequence[TensorSpec]) -> None:
         sizes = axis_sizes(specs, [tensor.shape for tensor in offload.tensors])
@@ -115,8 +128,8 @@ class Model:
         """
         codec = self._codecs[offload.codec]
         tensors = tuple(codec.decode(tensor) for tensor in offload.tensors)
-        if offload.cut == 0 and self._image:
-            return (self._image.tensor(tensors[0]),)
+        if self._intake is not None and self._is_item(offload):
+            return tuple(self._intake.tensors(tensors[0]))
         return tensors
 
     def run(self, segment: int, tensors: Sequence[Array], engine: int) -> list[Array]:
@@ -147,7 +160,8 @@ class Model:
 
     def _rehearse_codecs(self) -> None:
         """Decode something with each: the first picture costs 30 ms of imports, and nobody's deadline pays that."""
-        for spec in {*self._entries[0], *(spec for specs in self._cuts for spec in specs)}:
+        shipped = self._intake.specs if self._intake else ()
+        for spec in {*shipped, *(spec for specs in self._cuts for spec in specs)}:
             zeros = np.zeros(spec.sized(self._longest), spec.dtype)
             for codec in self._codecs.values():
                 with suppress(CodecError):  # not every codec carries every tensor

@@ -16,7 +16,7 @@ from edge_runtime import doctor as doctors
 from edge_runtime import profiling
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.sources.choose import pictures
+from edge_runtime.sources.choose import items
 from split_core import bundle as bundles
 from split_core import config, policy, profiles
 from split_core.backends.build import make_backend, options_from
@@ -61,7 +61,7 @@ def told(summary: dict[str, Any]) -> str:
 
 def profile(
     bundle_dir: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")],
-    data: Annotated[Path, typer.Option(help="Real frames: an .npz with 'images', a folder of pictures, or a video.")],
+    data: Annotated[Path, typer.Option(help="Real frames: an .npz of images, a folder, a video, or a .tsv.")],
     out: Annotated[Path, typer.Option(help="YAML to write, for example hw_profiles/door-camera.yaml.")],
     policy_file: Annotated[Path | None, typer.Option("--policy", help="Takes the codecs from it.")] = None,
     frames: Annotated[int, typer.Option(help="How many frames to measure with.", min=20)] = 200,
@@ -83,14 +83,14 @@ def profile(
     log_to_stderr(as_json=as_json)
     console = Console(stderr=as_json)
     bundle = bundles.load(bundle_dir)
-    codecs = policy.load(policy_file).codecs if policy_file else CodecSection()
-    images = pictures(data, frames)
+    codecs = policy.load(policy_file).codecs if policy_file else CodecSection.usual(bundle.intake())
+    found = items(data, frames)
     with Progress(console=console, disable=as_json) as bar:
-        task = bar.add_task("Measuring", total=len(images) + profiling.WARM_UP)
+        task = bar.add_task("Measuring", total=len(found) + profiling.WARM_UP)
         measured = profiling.profile(
             bundle,
             make_backend(backend, options_from(backend_options or ())),
-            images,
+            found,
             name=out.stem,
             codecs=codecs,
             threads=threads,

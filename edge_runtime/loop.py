@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
 from edge_runtime.costs import CostBook
 from edge_runtime.offload import Offloader, Parcel, Reply
@@ -104,13 +102,13 @@ class EdgeLoop:
         self._costs.price(rules.objective, ship_input=rules.ship_input)
 
     def warm_up(self) -> None:
-        """Run one blank frame through everything, so that the first real one meets its deadline.
+        """Run something blank through everything, so that the first real one meets its deadline.
 
         Raises:
             BackendError: the engine refuses the network.
             ConfigError: the criterion does not fit the network's hidden states.
         """
-        run = self._prefix.start(np.zeros(self._prefix.preprocess.image_shape, np.uint8))
+        run = self._prefix.blank()
         readings: list[Reading] = []
         for k in range(1, self._prefix.exits + 1):
             run.deepen()
@@ -133,7 +131,7 @@ class EdgeLoop:
         rules = self.rules
         ticket = Ticket(frame, frame.captured_at_s + self._timing.deadline_s, rules, self._begin(rules, frame))
         try:
-            ticket.run = self._prefix.start(frame.pixels)
+            ticket.run = self._prefix.start(frame.item)
             self._follow(ticket)
         except DataError:
             self._finish(ticket, Ending(NOTHING, "edge", "bad_frame"))

@@ -8,14 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
 from split_core.criteria.base import pooled
 from split_core.errors import BundleError
-from split_core.preprocess import Preprocess
+from split_core.intake import Intake
 from split_core.profiles import HwProfile
 from split_core.tensors import Array, FloatArray
 from split_core.tokeniser import Tokeniser
@@ -73,7 +70,8 @@ class Prefix:
         clock: seconds, for measuring steps.
 
     Raises:
-        BundleError: the network takes no images, or names no classes.
+        BundleError: nothing is known of the network's preprocessing, or it names no classes.
+        MissingExtra: it takes text, and the library that runs its tokeniser is not installed.
         ConfigError: the bundle does not have this precision.
         BackendError: the backend cannot load a piece.
     """
@@ -90,7 +88,7 @@ class Prefix:
     ) -> None:
         manifest, pieces = bundle.manifest, bundle.manifest.variant(precision)
         self.exits = manifest.exits
-        self.preprocess, self.labels = _image_and_labels(bundle)
+        self.intake, self.labels = _intake_and_labels(bundle)
         self.pace, self.clock = pace, clock
         self.segments = [bundle.session(piece, backend, threads=threads) for piece in pieces.segments]
         self.heads = [bundle.session(piece, backend, threads=threads) for piece in pieces.heads]
@@ -98,25 +96,33 @@ class Prefix:
         # Which of a cut's tensors each head takes.
         self.head_feeds = [[names[k].index(name) for name in head.inputs] for k, head in enumerate(self.heads, 1)]
 
-    def start(self, pixels: NDArray[np.uint8]) -> Run:
-        """Begin with a frame; nothing is computed yet but its canonical image.
+    def start(self, item: Array | str) -> Run:
+        """Begin with a frame; nothing is computed yet but its canonical form: an image, or token ids.
 
         Raises:
-            DataError: the pixels are no image.
+            DataError: it is not what this network takes.
         """
-        return Run(self, self.preprocess.canonical(pixels))
+        return Run(self, self.intake.canonical(item))
+
+    def blank(self) -> Run:
+        """Begin with a frame that shows nothing."""
+        return Run(self, self.intake.blank())
 
 
-def _image_and_labels(bundle: Bundle) -> tuple[Preprocess, tuple[str, ...]]:
-    """What a camera cannot do without."""
+def _intake_and_labels(bundle: Bundle) -> tuple[Intake, tuple[str, ...]]:
+    """What a device cannot do without."""
     manifest = bundle.manifest
     if manifest.labels is None:
-        raise BundleError(f"{bundle.root}: gives no class logits; a camera runs networks that name classes")
-    if isinstance(manifest.preprocess, Tokeniser):
-        raise BundleError(f"{bundle.root}: takes text ({manifest.preprocess.tokeniser}); a camera has images only")
-    if manifest.image is None:
+        raise BundleError(f"{bundle.root}: gives no class logits; a device runs networks that name classes")
+    if isinstance(manifest.preprocess, Tokeniser) and manifest.tokeniser is None:
+        raise BundleError(
+            f"{bundle.root}: names its tokeniser {manifest.preprocess.tokeniser!r} and does not hold it; "
+            "partition it again with the path of its tokenizer.json"
+        )
+    intake = bundle.intake()
+    if intake is None:
         raise BundleError(f"{bundle.root}: says nothing about preprocessing; partition it again with --config")
-    return manifest.image, manifest.labels
+    return intake, manifest.labels
 
 
 class Run:
@@ -124,14 +130,14 @@ class Run:
 
     Attributes:
         depth: segments done.
-        image: the canonical image, cut 0.
+        item: the canonical image or text, cut 0.
         device_ms: time spent in segments and heads so far.
         segment_ms, head_ms: the same per step, (K+1,), index 0 unused.
     """
 
-    def __init__(self, prefix: Prefix, image: NDArray[np.uint8]) -> None:
+    def __init__(self, prefix: Prefix, item: Array) -> None:
         self._prefix = prefix
-        self.image = image
+        self.item = item
         self.depth = 0
         self.device_ms = 0.0
         self.segment_ms = [0.0] * (prefix.exits + 1)
@@ -139,8 +145,8 @@ class Run:
         self._hidden: list[list[Array]] = []
 
     def tensors(self, cut: int) -> list[Array]:
-        """What crosses `cut`, which must have been reached; cut 0 is the canonical image."""
-        return [self.image] if cut == 0 else self._hidden[cut - 1]
+        """What crosses `cut`, which must have been reached; cut 0 is the canonical item."""
+        return [self.item] if cut == 0 else self._hidden[cut - 1]
 
     def pooled_hidden(self) -> FloatArray | None:
         """(D,) the hidden state that the exit at the present depth reads, pooled; None at the last exit."""
@@ -156,7 +162,7 @@ class Run:
         """
         prefix, k = self._prefix, self.depth + 1
         started_s = prefix.clock()
-        feeds = self._hidden[-1] if self._hidden else [prefix.preprocess.tensor(self.image)]
+        feeds = self._hidden[-1] if self._hidden else prefix.intake.tensors(self.item)
         self._hidden.append(prefix.segments[k - 1].run(feeds))
         if prefix.pace:
             prefix.pace.segment(k, started_s)

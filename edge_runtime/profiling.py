@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.prefix import Prefix, Run
-from edge_runtime.sources.base import Pixels
+from edge_runtime.sources.base import Item
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
 from split_core.codecs import CODECS
@@ -27,7 +27,7 @@ WARM_UP = 10
 def profile(
     bundle: Bundle,
     backend: Backend,
-    images: Sequence[Pixels],
+    items: Sequence[Item],
     *,
     name: str,
     codecs: CodecSection,
@@ -36,30 +36,30 @@ def profile(
     slowdown: float = 1.0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> HwProfile:
-    """Run every image through every segment, head and codec, and time each step.
+    """Run every item through every segment, head and codec, and time each step.
 
     Args:
         bundle: verified.
         backend: loads its pieces.
-        images: real frames, because the bytes of a payload depend on them; at least 20.
+        items: real frames, because the bytes of a payload depend on them; at least 20.
         name: of the profile.
         codecs: which ones to time.
         threads: per session.
         precision: of the bundle's; empty for the pieces as exported.
         slowdown: the device that the profile shall stand for is this many times slower.
-        progress: called with the number of images done.
+        progress: called with the number of items done.
 
     Raises:
-        ProfileError: too few images.
+        ProfileError: too few items.
         ConfigError: the bundle does not have this precision.
     """
-    if len(images) < 20:
-        raise ProfileError(f"profiling needs at least 20 images, got {len(images)}")
+    if len(items) < 20:
+        raise ProfileError(f"profiling needs at least 20 pictures or texts, got {len(items)}")
     prefix = Prefix(bundle, backend, threads=threads, precision=precision)
     packers: list[Codec] = [CODECS.load(_codec_at(cut, codecs))() for cut in range(prefix.exits)]
     rows = []
-    for done, pixels in enumerate([*images[:WARM_UP], *images]):
-        rows.append(_measure(prefix, packers, pixels))
+    for done, item in enumerate([*items[:WARM_UP], *items]):
+        rows.append(_measure(prefix, packers, item))
         progress(done + 1)
     steps = _Columns(rows[WARM_UP:])
     k_range = range(prefix.exits)
@@ -83,11 +83,11 @@ def _codec_at(cut: int, codecs: CodecSection) -> str:
     return codecs.hidden if cut else codecs.input
 
 
-def _measure(prefix: Prefix, packers: list[Codec], pixels: Pixels) -> dict[str, list[float]]:
-    """One image: milliseconds of every step, and bytes of every payload."""
-    run = prefix.start(pixels)
+def _measure(prefix: Prefix, packers: list[Codec], item: Item) -> dict[str, list[float]]:
+    """One item: milliseconds of every step, and bytes of every payload."""
+    run = prefix.start(item)
     started_s = time.perf_counter()
-    prefix.preprocess.tensor(run.image)
+    prefix.intake.tensors(run.item)
     tensor_ms = (time.perf_counter() - started_s) * 1e3
     encode, sizes = [], []
     for cut, codec in enumerate(packers):
@@ -114,7 +114,7 @@ def _reach(run: Run, depth: int) -> None:
 
 
 class _Columns:
-    """The measurements of all images, by step."""
+    """The measurements of all items, by step."""
 
     def __init__(self, rows: Iterable[dict[str, list[float]]]) -> None:
         rows = list(rows)

@@ -15,7 +15,7 @@ from partitioner.cuts import WIDTH, CutPoint, check_cut, find_cuts
 from partitioner.findings import failure
 from partitioner.graft import with_trained_heads
 from partitioner.listing import CutRow, list_cuts
-from partitioner.manifest import Identity, manifest_of
+from partitioner.manifest import TOKENISER, Identity, manifest_of
 from partitioner.measured import progress_by_time
 from partitioner.network import Network
 from partitioner.precision.rounding import NO_ROUNDING, Rounded, Rounding, judged, rounded, rounded_before
@@ -166,10 +166,13 @@ def partition(
     parts = cut(plan.network)
     stored = with_shared_weights(parts)
     manifest, contents = manifest_of(plan.network, stored, identity, plan.blocks), stored.contents()
+    if identity.tokeniser is not None:
+        contents = {**contents, TOKENISER: identity.tokeniser}
     prove = prover(plan.network, trial, clock)
     if rounding.names:
         say(f"rounding to {', '.join(rounding.names)}")
-        made = _rounded(out, manifest_of(plan.network, parts, identity, plan.blocks), parts, rounding, trial.seed)
+        exported = manifest_of(plan.network, parts, identity, plan.blocks)
+        made = rounded(_held(out, exported, parts, identity.tokeniser), rounding, trial.seed)
         manifest = manifest.model_copy(update={"precisions": made.manifest.precisions})
         contents = {**contents, **made.contents}
         prove = and_judge(prove, made, clock)
@@ -177,10 +180,10 @@ def partition(
     return bundle.write(out, manifest, contents, prove)
 
 
-def _rounded(out: Path, manifest: Manifest, parts: Parts, rounding: Rounding, seed: int) -> Rounded:
-    """The pieces in other precisions; each holds all of its own weights."""
+def _held(out: Path, manifest: Manifest, parts: Parts, tokeniser: bytes | None) -> bundle.Bundle:
+    """The bundle to be, in memory: what other precisions are made of.  Each piece holds all of its own weights."""
     held = {file: content for file, content in parts.contents().items() if isinstance(content, bytes)}
-    return rounded(bundle.Bundle(out, manifest, {}, held), rounding, seed)
+    return bundle.Bundle(out, manifest, {}, held if tokeniser is None else {**held, TOKENISER: tokeniser})
 
 
 def certify(root: Path, network: Network, trial: Trial, clock: Callable[[], float]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from rich.console import Console
 from partitioner import build
 from partitioner.build import Plan, Wish
 from partitioner.cuts import WIDTH
-from partitioner.data import read_samples, take_from_text
+from partitioner.data import samples_of, take_from_text
 from partitioner.findings import summary
 from partitioner.importers.request import Request
 from partitioner.inputs import arguments, axis_sizes, input_specs
@@ -93,7 +93,7 @@ def partition(
     ] = None,
     int8: Annotated[
         Path | None,
-        typer.Option(metavar="SAMPLES", help="Pieces in 8 bits, too; an .npz or a folder of inputs, labelled or not."),
+        typer.Option(metavar="SAMPLES", help="Pieces in 8 bits, too; an .npz, folder or .tsv, labelled or not."),
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Pieces in 16 bits, too, for TensorRT.")] = False,
     arg: Args = None,
@@ -139,7 +139,7 @@ def verify(
     ctx: typer.Context,
     bundle_dir: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")],
     model: Annotated[str, typer.Option(help="The network that the bundle was made from.")],
-    data: Annotated[Path | None, typer.Option(help="Labelled samples to prove on too: an .npz or a folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Labelled samples to prove on too: .npz, folder or .tsv.")] = None,
     take: Annotated[str, typer.Option(help="Which of them, first:end.")] = ":100",
     arg: Args = None,
     input_: Inputs = None,
@@ -193,16 +193,18 @@ def _say(notes: Iterable[str]) -> None:
 def _identity(model: str, config: Path | None, name: str | None, version: str | None, labels: str | None) -> Identity:
     """What options say, else the config, else the model."""
     said = load(config, NetworkFile) if config else NetworkFile()
+    folder = config.parent if config else Path()
     return Identity(
         name=name or said.name or name_of(model),
         version=version or said.version or "1",
         labels=tuple(_labels(labels)) if labels else said.labels,
-        preprocess=said.settled(config.parent if config else Path()),
+        preprocess=said.settled(folder),
+        tokeniser=said.tokeniser(folder),
     )
 
 
 def _samples(bundle_dir: Path, data: Path, take: str) -> tuple[list[Any], Any]:
-    samples = read_samples(data, bundles.load_unproven(bundle_dir).manifest, take_from_text(take))
+    samples = samples_of(data, bundles.load_unproven(bundle_dir), take_from_text(take))
     return samples.inputs(slice(None)), samples.labels
 
 

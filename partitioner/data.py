@@ -1,22 +1,30 @@
-"""Labelled samples: an `.npz` file, or a folder per class."""
+"""Labelled samples: an `.npz` file, a folder per class, or a `.tsv` of texts."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from split_core.bundle import Bundle
 from split_core.errors import ConfigError, DataError
 from split_core.files import sha256_of
+from split_core.intake import Intake
 from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess, read_image
 from split_core.registry import suggestion
 from split_core.tensors import Array, TensorSpec
+from split_core.text import Text
+from split_core.tsv import read_tsv
 
+TSV = ".tsv"
+BATCH = 64  # rows that run together
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
@@ -25,14 +33,20 @@ class Samples:
     """N labelled samples that fit a network.
 
     Attributes:
-        items: canonical images (N, H, W, C) uint8; or, without `preprocess`, input tensors (N, ...).
+        items: canonical images (N, H, W, C) uint8, or a stack of token ids (N, longest) int64; or, without
+            `preprocess`, input tensors (N, ...).
         labels: (N,) int64, indices of the manifest's labels.
-        preprocess: how an image becomes an input.
+        preprocess: how an item becomes an input.
     """
 
     items: Array
     labels: NDArray[np.int64]
-    preprocess: Preprocess | None
+    preprocess: Intake | None
+
+    @property
+    def together(self) -> int:
+        """How many run in one batch: what is recorded of each shall be that of each alone."""
+        return BATCH if self.preprocess is None else self.preprocess.together
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,11 +54,58 @@ class Samples:
     def inputs(self, rows: slice) -> list[Array]:
         """The tensors of cut 0 for some samples."""
         chosen = self.items[rows]
-        return [chosen if self.preprocess is None else self.preprocess.tensor(chosen)]
+        return [chosen] if self.preprocess is None else self.preprocess.tensors(chosen)
 
     def first(self, count: int) -> Samples:
         """At most `count` samples from the start."""
         return Samples(self.items[:count], self.labels[:count], self.preprocess)
+
+
+def samples_of(path: Path, bundle: Bundle, take: slice) -> Samples:
+    """Labelled samples for a bundle: see `read_samples`, or a `.tsv` of texts and labels.
+
+    Raises:
+        DataError: not there, damaged, or not samples of this network.
+        MissingExtra: texts, and the library that runs tokenisers is not installed.
+    """
+    if path.suffix != TSV:
+        return read_samples(path, bundle.manifest, take)
+    names = _class_names(bundle.manifest)
+    intake, items, labels = read_texts(path, bundle)
+    if not len(labels):
+        raise DataError(f"{path}: has lines without a label; expected text<TAB>label")
+    chosen = _taken(path, len(labels), take)
+    return Samples(items[chosen], checked_labels(path, labels[chosen], len(names)), intake)
+
+
+def read_texts(path: Path, bundle: Bundle, count: int | None = None) -> tuple[Intake, Array, NDArray[np.int64]]:
+    """The texts of a `.tsv`, at most `count`, as a stack of token ids, with how they become inputs.
+
+    Labels are names of the manifest's, or their numbers; there are none, (0,), where a line has none.
+
+    Raises:
+        DataError: not there, damaged, a label that is none, or the network takes no texts.
+        MissingExtra: the library that runs tokenisers is not installed.
+    """
+    intake = bundle.intake()
+    if not isinstance(intake, Text):
+        raise DataError(f"{path}: texts, and {bundle.manifest.name} says of no tokeniser that it takes any")
+    lines = list(islice(read_tsv(path), count))
+    if not lines:
+        raise DataError(f"{path}: holds no samples; expected text<TAB>label, one a line")
+    items = intake.stack([intake.canonical(text) for text, _ in lines])
+    labels = [_class_of(path, label, bundle.manifest.labels or ()) for _, label in lines if label is not None]
+    return intake, items, np.array(labels if len(labels) == len(lines) else [], np.int64)
+
+
+def _class_of(path: Path, label: str, names: Sequence[str]) -> int:
+    """A class by its name or, where no class has this name, by its number."""
+    if label in names:
+        return names.index(label)
+    if label.isascii() and label.isdigit() and int(label) < len(names):
+        return int(label)
+    near = suggestion(label, list(names))
+    raise DataError(f"{path}: no class is named {label[:40]!r}{near}; there are: {', '.join(names)}, or their numbers")
 
 
 def read_samples(path: Path, manifest: Manifest, take: slice) -> Samples:
@@ -62,7 +123,7 @@ def read_samples(path: Path, manifest: Manifest, take: slice) -> Samples:
     """
     names = _class_names(manifest)
     if len(manifest.cuts[0].tensors) != 1:
-        raise DataError(f"the network takes {len(manifest.cuts[0].tensors)} inputs; samples can feed one only")
+        raise DataError(f"the network takes {len(manifest.cuts[0].tensors)} inputs; an .npz can feed one only")
     if path.is_dir():
         return _from_folder(path, manifest.image, names, take)
     return _from_npz(path, manifest, names, take)

@@ -9,11 +9,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.data import SUFFIXES, arrays_of, canonical_images, checked_labels, image_files, mixed
+from partitioner.data import (
+    SUFFIXES,
+    TSV,
+    arrays_of,
+    canonical_images,
+    checked_labels,
+    image_files,
+    mixed,
+    read_texts,
+)
 from partitioner.noise import noise
+from split_core.bundle import Bundle
 from split_core.errors import DataError
+from split_core.intake import Intake
 from split_core.manifest import Manifest
-from split_core.preprocess import Preprocess, read_image
+from split_core.preprocess import read_image
 from split_core.tensors import Array, TensorSpec, axis_sizes
 
 BATCH = 8  # rows that run together; more only takes memory
@@ -24,16 +35,17 @@ class Examples:
     """N samples.
 
     Attributes:
-        items: canonical images (N, H, W, C) uint8; or, without `preprocess`, an array (N, ...) per input.
+        items: canonical images (N, H, W, C) uint8, or a stack of token ids (N, longest) int64; or, without
+            `preprocess`, an array (N, ...) per input.
         labels: (N,) int64, indices of the manifest's labels; None when nobody knows them.
-        preprocess: how an image becomes an input.
+        preprocess: how an item becomes an input.
         rows: how many may run together: one for a network with a fixed batch.
         real: False for noise.
     """
 
     items: tuple[Array, ...]
     labels: NDArray[np.int64] | None
-    preprocess: Preprocess | None
+    preprocess: Intake | None
     rows: int = BATCH
     real: bool = True
 
@@ -49,7 +61,21 @@ class Examples:
         """The tensors of cut 0, batch by batch: the images of all samples as floats may not fit into memory."""
         for start in range(0, len(self), self.rows):
             chosen = [item[start : start + self.rows] for item in self.items]
-            yield chosen if self.preprocess is None else [self.preprocess.tensor(chosen[0])]
+            yield chosen if self.preprocess is None else self.preprocess.tensors(chosen[0])
+
+
+def examples_of(path: Path, bundle: Bundle, count: int) -> Examples:
+    """At most `count` samples for a bundle: see `read_examples`, or the first lines of a `.tsv` of texts.
+
+    Raises:
+        DataError: not there, damaged, or not samples of this network.
+        MissingExtra: texts, and the library that runs tokenisers is not installed.
+    """
+    if path.suffix != TSV:
+        return read_examples(path, bundle.manifest, count)
+    intake, items, labels = read_texts(path, bundle, count)
+    rows = rows_of(bundle.manifest) if intake.batches else 1
+    return Examples((items,), labels if len(labels) else None, intake, rows)
 
 
 def read_examples(path: Path, manifest: Manifest, count: int) -> Examples:

@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from partitioner.cut import Part, Parts
 from partitioner.network import Network
-from partitioner.preprocess import Said, settled
+from partitioner.preprocess import Said, settled, tokeniser_of
 from partitioner.weights import Weights
 from split_core.config import Section, first_error
 from split_core.errors import ConfigError, ModelError
 from split_core.files import sha256_of
 from split_core.manifest import FORMAT, Cut, File, Manifest, Piece, Spec
 from split_core.preprocess import AnyPreprocess, Preprocess
+
+TOKENISER = "tokenizer.json"
 
 
 class NetworkFile(Section):
@@ -30,6 +32,10 @@ class NetworkFile(Section):
         """The preprocessing, with files read that it names relative to `folder`."""
         return settled(self.preprocess, folder)
 
+    def tokeniser(self, folder: Path) -> bytes | None:
+        """The `tokenizer.json` that the preprocessing names relative to `folder`; None where it names none."""
+        return tokeniser_of(self.preprocess, folder)
+
 
 class Identity(Section):
     """What the manifest says beside the graph.
@@ -38,12 +44,14 @@ class Identity(Section):
         name, version: of the bundle.
         labels: names of the classes; None for "0", "1", ...
         preprocess: how an image, or a text, becomes an input; None when that is not known.
+        tokeniser: content of the `tokenizer.json` that it names; None where there is only a name.
     """
 
     name: str
     version: str = "1"
     labels: tuple[str, ...] | None = None
     preprocess: AnyPreprocess | None = None
+    tokeniser: bytes | None = None
 
 
 def manifest_of(network: Network, parts: Parts, identity: Identity, blocks: Mapping[tuple[str, ...], str]) -> Manifest:
@@ -77,11 +85,17 @@ def manifest_of(network: Network, parts: Parts, identity: Identity, blocks: Mapp
             outputs=_specs(network, network.finals),
             axes=_axes(network, (*parts.cuts, network.finals)),
             source=network.source,
+            tokeniser=_tokeniser(identity),
         )
     except ValidationError as error:
         raise ConfigError(
             f"bundle {identity.name!r} version {identity.version!r}: {first_error(error, Manifest)}"
         ) from error
+
+
+def _tokeniser(identity: Identity) -> File | None:
+    content = identity.tokeniser
+    return None if content is None else File(file=TOKENISER, sha256=sha256_of(content), bytes=len(content))
 
 
 def _labels(network: Network, said: Sequence[str] | None) -> tuple[str, ...] | None:

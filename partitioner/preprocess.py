@@ -31,6 +31,12 @@ Said = Annotated[
 ]
 
 
+def tokeniser_of(said: Preprocess | Tokeniser | Elsewhere | None, folder: Path) -> bytes | None:
+    """The `tokenizer.json` that is named relative to `folder`; None where there is none."""
+    path = folder / said.tokeniser if isinstance(said, Tokeniser) else None
+    return path.read_bytes() if path is not None and path.is_file() else None
+
+
 def settled(said: Preprocess | Tokeniser | Elsewhere | None, folder: Path) -> Preprocess | Tokeniser | None:
     """What the manifest will say.
 

@@ -24,7 +24,8 @@ from split_core.backends.base import Backend, Session
 from split_core.config import first_error
 from split_core.errors import BundleError, CertificateError
 from split_core.files import canonical_json, directory_written_atomically, sha256_of, sha256_of_file
-from split_core.manifest import Manifest, Piece
+from split_core.intake import Intake, intake_of
+from split_core.manifest import File, Manifest, Piece
 from split_core.tensors import Array
 
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
@@ -48,6 +49,16 @@ class Bundle:
     def id(self) -> str:
         """The manifest's id."""
         return self.manifest.id
+
+    def intake(self) -> Intake | None:
+        """How a picture or text becomes the network's input; None when that is not known.
+
+        Raises:
+            MissingExtra: a text network's tokeniser is here and the library that runs it is not installed.
+            DataError: its tokeniser is none.
+        """
+        held = self.manifest.tokeniser
+        return intake_of(self.manifest, self._contents[held.file] if held else None)
 
     def content(self, piece: Piece) -> bytes:
         """The piece's ONNX bytes, as verified when the bundle was loaded."""
@@ -124,10 +135,11 @@ def load_unproven(root: Path) -> Bundle:
 
 
 def _contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
-    """All pieces.  Weights in files of their own are verified where they are: memory may be too small for them."""
+    """Pieces and tokeniser.  Weights in files of their own are verified where they are: memory may be too small."""
     for item in manifest.weights():
         _expect(root / item.file, _hashed(root / item.file), item.sha256)
-    return {piece.file: _verified(root, piece.file, piece.sha256) for piece in manifest.all_pieces()}
+    held: list[File] = [*manifest.all_pieces(), *([manifest.tokeniser] if manifest.tokeniser else [])]
+    return {item.file: _verified(root, item.file, item.sha256) for item in held}
 
 
 def _read_manifest(root: Path) -> tuple[Manifest, str]:

@@ -114,6 +114,7 @@ class Manifest(_Strict):
         preprocess: how an image, or a text, becomes the network's input; null when that is not known.
         labels: names of the classes; null for a network that gives no class logits.
         precisions: the pieces once more, by name: "int8", for example.
+        tokeniser: the `tokenizer.json` of a text network, where the bundle holds it.
         source: where the network came from: its file's name and hash.
     """
 
@@ -128,6 +129,7 @@ class Manifest(_Strict):
     outputs: tuple[Spec, ...] = Field(min_length=1)
     axes: dict[str, tuple[int, int]] = Field(default_factory=dict)
     precisions: dict[str, Precision] = Field(default_factory=dict)
+    tokeniser: File | None = None
     source: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")

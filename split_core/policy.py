@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
@@ -21,6 +21,9 @@ from split_core.objective import Objective
 from split_core.policy_guard import GuardSection, SegmentsSection
 from split_core.readings import ExitCalibration, Reader
 from split_core.registry import resolve
+
+if TYPE_CHECKING:
+    from split_core.intake import Intake
 
 FORMAT = 1
 OPTIONAL = frozenset({"criterion_params", "criterion_arrays", "guard", "segments"})
@@ -88,6 +91,11 @@ class CodecSection(Section):
 
     hidden: str = "u8z"
     input: str = "webp"
+
+    @classmethod
+    def usual(cls, intake: Intake | None) -> CodecSection:
+        """Where nothing was measured: what suits the network's kind of input."""
+        return cls(input=intake.codec) if intake else cls()
 
 
 class CodecEvidence(Section):

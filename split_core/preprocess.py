@@ -8,8 +8,9 @@ the canonical image, so both sides feed segment 1 the same numbers when the code
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from pydantic import (
 )
 
 from split_core.errors import DataError
-from split_core.tensors import Array
+from split_core.tensors import Array, TensorSpec
 from split_core.tokeniser import Tokeniser
 
 RESAMPLING = {
@@ -143,12 +144,14 @@ class Preprocess(BaseModel):
         levels: NDArray[np.float32] = np.broadcast_to((scaled - mean) / std, (self.channels, 256))
         return levels
 
-    def canonical(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def canonical(self, pixels: Array | str) -> NDArray[np.uint8]:
         """Convert colour, resize, crop or fill: uint8 (H, W, 1 or 3) -> uint8 `image_shape`.
 
         Raises:
             DataError: `pixels` is no such image.
         """
+        if isinstance(pixels, str):
+            raise DataError(f"expected uint8 (H, W, 1 or 3) pixels, got the text {pixels[:40]!r}")
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
             raise DataError(f"expected uint8 (H, W, 1 or 3) pixels, got {pixels.dtype} {pixels.shape}")
         if pixels.shape == self.image_shape:
@@ -210,6 +213,32 @@ class Preprocess(BaseModel):
             source = self.channels - 1 - channel if self.colour == "bgr" else channel
             planes[:, channel] = levels[batch[..., source]]
         return made
+
+    # What follows makes it a `split_core.intake.Intake`.
+    codec: ClassVar[str] = "webp"
+    together: ClassVar[int] = 64
+    batches: ClassVar[bool] = True
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """What split 0 carries on the wire: the canonical image."""
+        return (TensorSpec("image", "uint8", self.image_shape),)
+
+    def tensors(self, items: Array) -> list[Array]:
+        """The network's one input; see `tensor`."""
+        return [self.tensor(items)]
+
+    def stack(self, items: Sequence[Array]) -> Array:
+        """Canonical images as one array (N, H, W, C)."""
+        return np.stack(items)
+
+    def unstack(self, items: Array) -> list[Array]:
+        """The images of a stack."""
+        return list(items)
+
+    def blank(self) -> NDArray[np.uint8]:
+        """A black canonical image."""
+        return np.zeros(self.image_shape, np.uint8)
 
 
 def _middle(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ SOURCES = Registry(
     {
         "array": "edge_runtime.sources.array:ArraySource",
         "directory": "edge_runtime.sources.directory:DirectorySource",
+        "tsv": "edge_runtime.sources.tsv:TsvSource",
         "video": "edge_runtime.sources.video:VideoSource camera",
     },
 )

@@ -9,35 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Item = Pixels | str
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture.
+    """One picture or text.
 
     Attributes:
         seq: strictly increases; a gap is a frame that was dropped unread.
         captured_at_s: on the process's monotonic clock.
-        pixels: uint8 (H, W, 1 or 3), read-only.
+        item: pixels, uint8 (H, W, 1 or 3), read-only; or a text.
     """
 
     seq: int
     captured_at_s: float
-    pixels: Pixels
+    item: Item
 
 
 class Source(Protocol):
-    """Gives pictures one after the other, from one thread.
+    """Gives pictures or texts one after the other, from one thread.
 
     A source class is called with the keys of its config section as keyword arguments; it opens nothing
     before the first `read`.
     """
 
-    def read(self) -> Pixels | None:
-        """The next picture as uint8 (H, W, 1 or 3); None at the end.  May block.
+    def read(self) -> Item | None:
+        """The next picture as uint8 (H, W, 1 or 3), or text; None at the end.  May block.
 
         Raises:
-            SourceError: the camera, file or folder gives no picture.
+            SourceError: the camera, file or folder gives nothing.
         """
 
     def close(self) -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.sources import SOURCES
-from edge_runtime.sources.base import Pixels, Source
+from edge_runtime.sources.base import Item, Source
 from split_core.errors import SourceError
 
 
 def kind_of(path: Path) -> str:
-    """Name in `SOURCES`: a folder is "directory", an `.npz` is "array", anything else "video"."""
+    """Name in `SOURCES`: a folder is "directory", an `.npz` "array", a `.tsv` "tsv", anything else "video"."""
     if path.is_dir():
         return "directory"
-    return "array" if path.suffix == ".npz" else "video"
+    return {".npz": "array", ".tsv": "tsv"}.get(path.suffix, "video")
 
 
 def source_for(path: Path, **options: Any) -> Source:
@@ -30,17 +30,17 @@ def source_for(path: Path, **options: Any) -> Source:
     return source
 
 
-def pictures(path: Path, count: int) -> list[Pixels]:
-    """The first `count` pictures of `path`, or fewer when there are fewer.
+def items(path: Path, count: int) -> list[Item]:
+    """The first `count` pictures or texts of `path`, or fewer when there are fewer.
 
     Raises:
         SourceError: there are none.
     """
     source = source_for(path)
     try:
-        found: list[Pixels] = []
-        while len(found) < count and (pixels := source.read()) is not None:
-            found.append(pixels)
+        found: list[Item] = []
+        while len(found) < count and (item := source.read()) is not None:
+            found.append(item)
         return found
     finally:
         source.close()

@@ -88,13 +88,13 @@ class Feed:
     def _read_all(self) -> None:
         due_at_s, seq = self._clock(), 0
         while not self._stopping.is_set() and (not self._limit or seq < self._limit):
-            pixels = self._source.read()
-            if pixels is None:
+            item = self._source.read()
+            if item is None:
                 return
             # Event.wait is the pacing sleep: `stop` ends it at once.
             if self._stopping.wait(max(0.0, due_at_s - self._clock())):
                 return
-            self.slot.put(Frame(seq, self._clock(), pixels))
+            self.slot.put(Frame(seq, self._clock(), item))
             self._wake()
             seq += 1
             due_at_s = self._next_due_s(due_at_s, self._clock())

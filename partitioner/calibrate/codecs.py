@@ -62,7 +62,7 @@ class CodecTable:
 def measure(chain: Chain, samples: Samples, *, clock: Callable[[], float], progress: Progress) -> CodecTable:
     """Every codec at every cut that it can carry: bytes, time, and the full network's answers behind it.
 
-    A codec that refuses a tensor of this network (an integer mask, say) is left out altogether.
+    A codec that refuses a tensor of this network (float64, say) is left out altogether.
 
     Args:
         chain: the bundle's pieces.
@@ -116,7 +116,7 @@ def _labels_behind(
     """What the full network answers when it goes on from these payloads."""
     columns = [[codec.decode(one) for one in column] for column in zip(*encoded, strict=True)]
     if cut == 0 and samples.preprocess is not None:
-        tensors = [samples.preprocess.tensor(np.stack(columns[0]))]
+        tensors = samples.preprocess.tensors(samples.preprocess.stack(columns[0]))
     else:
         tensors = [np.concatenate(column) for column in columns]
     labels: NDArray[np.int64] = chain.finish(cut, tensors).argmax(axis=1)

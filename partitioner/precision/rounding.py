@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partitioner.examples import Examples, invented, read_examples, rows_of
+from partitioner.examples import Examples, examples_of, invented, rows_of
 from partitioner.precision.convert import converted
 from partitioner.precision.measure import broken, measure
 from partitioner.verify import Trial
@@ -27,7 +27,7 @@ class Rounding:
 
     Attributes:
         names: of `PRECISIONS`.
-        samples: file or folder as `read_examples` takes it; None where no precision needs any.
+        samples: file or folder as `examples_of` takes it; None where no precision needs any.
     """
 
     names: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ def rounded(bundle: Bundle, rounding: Rounding, seed: int) -> Rounded:
     """
     if rounding.samples is None:
         return _rounded(bundle, rounding.names, None, invented(bundle.manifest, INVENTED, seed))
-    examples = read_examples(rounding.samples, bundle.manifest, SAMPLES)
+    examples = examples_of(rounding.samples, bundle, SAMPLES)
     if len(examples) < APART:
         return _rounded(bundle, rounding.names, examples, examples)
     count = min(CALIBRATION, len(examples) // 4)

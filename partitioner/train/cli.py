@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from partitioner.data import take_from_text
-from partitioner.examples import Examples, read_examples
+from partitioner.examples import Examples, examples_of
 from partitioner.heads import TRAINABLE
 from partitioner.importers.request import Request as ImportRequest
 from partitioner.sources import read_network
@@ -39,7 +39,7 @@ ALL = 1 << 40  # samples
 
 def train(
     bundle_dir: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")],
-    data: Annotated[Path, typer.Option(help="Samples: an .npz, a folder per class, or a folder without labels.")],
+    data: Annotated[Path, typer.Option(help="Samples: an .npz, a folder per class, a .tsv, or either without labels.")],
     out: Annotated[Path, typer.Option(help="Folder of bundles: the new one is OUT/NAME/VERSION/.")] = Path("bundles"),
     take: Annotated[str, typer.Option(help="Which of them, first:end; else all.")] = "",
     target: Annotated[
@@ -119,7 +119,7 @@ def _exits(text: str) -> tuple[int, ...]:
 
 def _examples(path: Path, bundle: Bundle, take: str) -> Examples:
     wanted = take_from_text(take)
-    examples = read_examples(path, bundle.manifest, ALL if wanted.stop is None else wanted.stop)
+    examples = examples_of(path, bundle, ALL if wanted.stop is None else wanted.stop)
     needed = wanted.start + 1 if wanted.stop is None else wanted.stop
     if needed > len(examples):
         raise DataError(f"{path}: holds {len(examples)} samples, --take asks for number {needed}")

@@ -242,6 +242,7 @@ def _facts(plan: Plan, data_sha256: str, rows: Sequence[ExitRow], learn: Rows) -
 
 
 def _proved_on(examples: Examples, measure: Rows) -> list[np.ndarray]:
-    """A few samples as the tensors of cut 0."""
-    chosen = replace(examples, items=tuple(item[measure[:PROVED_ON]] for item in examples.items), labels=None)
+    """A few samples as the tensors of cut 0: one batch, so that texts are as long as each other."""
+    picked = tuple(item[measure[:PROVED_ON]] for item in examples.items)
+    chosen = replace(examples, items=picked, labels=None, rows=PROVED_ON)
     return [np.concatenate(column) for column in zip(*chosen.batches(), strict=True)]

@@ -1,4 +1,4 @@
-"""Codecs: a tensor to bytes and back.  `hidden` ones carry hidden states, `input` ones canonical images."""
+"""Codecs: a tensor to bytes and back.  `hidden` ones carry hidden states, `input` ones images or token ids."""
 
 from __future__ import annotations
 
@@ -15,5 +15,6 @@ CODECS = Registry(
         "png": "split_core.codecs.image:Png",
         "jpeg": "split_core.codecs.image:Jpeg",
         "webp": "split_core.codecs.image:WebP",
+        "tokens": "split_core.codecs.tokens:Tokens",
     },
 )

@@ -1,4 +1,4 @@
-"""Eight bits per value: x is about offset + scale * q, one scale per tensor."""
+"""Eight bits per value: x is about offset + scale * q, one scale per tensor.  Masks and ids stay what they are."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 
 from split_core.codecs.base import Encoded, compressed, decompressed, expect_bytes, expect_params
 from split_core.errors import CodecError
-from split_core.tensors import Array
+from split_core.tensors import DTYPES, Array
 
+WHOLE = frozenset(name for name in DTYPES if np.dtype(name).kind in "iub")
 MAX_RANGE = float(np.finfo(np.float32).max)
 
 
 class Affine8:
-    """float32 to uint8; the error is at most half a scale per value.
+    """float32 to uint8; the error is at most half a scale per value.  Integers and truth values are not rounded.
 
     0.2-4 % of the time of the network before it, and 0.4-0.8 % relative error, on CNN hidden states.
     """
@@ -24,9 +25,11 @@ class Affine8:
     lossless = False
 
     def encode(self, array: Array) -> Encoded:
-        """See `Codec.encode`; only finite float32 tensors."""
+        """See `Codec.encode`; only finite float32 tensors, and whole numbers."""
+        if array.dtype.name in WHOLE and array.dtype.isnative and array.size:
+            return Encoded(array.dtype.name, array.shape, (), self._pack(array.tobytes()))
         if array.dtype != np.float32 or array.size == 0:
-            raise CodecError(f"u8 carries float32 tensors that are not empty, got {array.dtype} {array.shape}")
+            raise CodecError(f"u8 carries float32 and whole numbers, not empty, got {array.dtype} {array.shape}")
         low, high = float(array.min()), float(array.max())
         if not high - low <= MAX_RANGE:  # also false for NaN
             raise CodecError("u8 carries finite tensors; this one holds NaN, infinity or more than float32 spans")
@@ -42,14 +45,16 @@ class Affine8:
 
     def decode(self, encoded: Encoded) -> Array:
         """See `Codec.decode`."""
+        if encoded.dtype in WHOLE:
+            return self._whole(encoded)
         expect_params(encoded, 2)
         scale, low = encoded.params
         if encoded.dtype != "float32" or not (math.isfinite(scale) and math.isfinite(low)):
             raise CodecError(f"u8 carries finite float32, got {encoded.dtype} with scale {scale}, offset {low}")
         if not abs(low) + abs(scale) * 255.0 <= MAX_RANGE:
             raise CodecError(f"u8 scale {scale} and offset {low} leave the range of float32")
-        data = self._unpack(encoded)
         count = math.prod(encoded.shape)
+        data = self._unpack(encoded, count)
         expect_bytes(data, count)
         array = np.frombuffer(data, np.uint8).astype(np.float32)
         array *= np.float32(scale)
@@ -57,10 +62,18 @@ class Affine8:
         array.flags.writeable = False
         return array.reshape(encoded.shape)
 
+    def _whole(self, encoded: Encoded) -> Array:
+        expect_params(encoded, 0)
+        data = self._unpack(encoded, encoded.decoded_bytes)
+        expect_bytes(data, encoded.decoded_bytes)
+        array = np.frombuffer(data, encoded.dtype).reshape(encoded.shape)
+        array.flags.writeable = False
+        return array
+
     def _pack(self, data: bytes) -> bytes:
         return data
 
-    def _unpack(self, encoded: Encoded) -> bytes | memoryview:
+    def _unpack(self, encoded: Encoded, _: int) -> bytes | memoryview:
         return encoded.data
 
 
@@ -70,5 +83,5 @@ class Affine8Zstd(Affine8):
     def _pack(self, data: bytes) -> bytes:
         return compressed(data)
 
-    def _unpack(self, encoded: Encoded) -> bytes | memoryview:
-        return decompressed(encoded.data, math.prod(encoded.shape))
+    def _unpack(self, encoded: Encoded, count: int) -> bytes | memoryview:
+        return decompressed(encoded.data, count)

@@ -39,7 +39,7 @@ class Codec(Protocol):
     """Both halves of a codec; stateless, so one object serves all threads.
 
     Attributes:
-        kind: "hidden" for float tensors, "input" for uint8 (H, W, C) images.
+        kind: "hidden" for what crosses a cut, "input" for what split 0 ships: uint8 (H, W, C) images, or token ids.
         lossless: does `decode(encode(x))` give x bit for bit?
     """
 

@@ -15,12 +15,13 @@ from hypothesis.extra import numpy as arrays
 
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec, Encoded
+from split_core.codecs.tokens import Tokens
 from split_core.errors import CodecError
 from split_core.tensors import DTYPES, Array
 
 LOADED: dict[str, Codec] = {name: CODECS.load(name)() for name in CODECS}
 HIDDEN = [name for name, codec in LOADED.items() if codec.kind == "hidden"]
-INPUT = [name for name, codec in LOADED.items() if codec.kind == "input"]
+INPUT = [name for name, codec in LOADED.items() if codec.kind == "input" and not isinstance(codec, Tokens)]
 EVERY = pytest.mark.parametrize("name", list(LOADED))
 
 
@@ -56,12 +57,23 @@ IMAGES = {
 }
 
 
+TEXTS = {
+    "sentence": np.random.default_rng(2).integers(0, 30_000, (1, 40)),
+    "one token": np.zeros((1, 1), np.int64),
+    "large vocabulary": np.array([[0, 250_000, 65_535, 65_536]]),
+    "two texts": np.arange(14).reshape(2, 7),
+    "strided": np.arange(40).reshape(2, 20)[:, ::-3],
+}
+
+
 def sample(codec: Codec) -> Array:
-    return IMAGES["rgb"] if codec.kind == "input" else NASTY["plain"]
+    return next(iter(samples(codec).values()))
 
 
 def samples(codec: Codec) -> dict[str, Array]:
-    return IMAGES if codec.kind == "input" else NASTY
+    if codec.kind == "hidden":
+        return NASTY
+    return TEXTS if isinstance(codec, Tokens) else IMAGES
 
 
 @EVERY
@@ -173,8 +185,7 @@ def test_another_shape_than_was_encoded_is_refused(name: str) -> None:
 def test_a_bomb_is_refused(name: str) -> None:
     codec = LOADED[name]
     bomb = zstandard.ZstdCompressor().compress(bytes(50_000_000))
-    shape = (8, 8, 3) if codec.kind == "input" else (1, 3, 8, 8)
-    dtype = "uint8" if codec.kind == "input" else "float32"
+    dtype, shape = sample(codec).dtype.name, (8, 8, 3) if sample(codec).ndim == 3 else (1, 3, 8, 8)
     params = codec.encode(sample(codec)).params
     with pytest.raises(CodecError):
         codec.decode(Encoded(dtype, shape, params, bomb))
@@ -238,6 +249,19 @@ def test_a_range_wider_than_float32_is_kept_or_refused(name: str) -> None:
 def test_what_no_boundary_may_cross_is_not_encoded(name: str, array: Array) -> None:
     with pytest.raises(CodecError):
         LOADED[name].encode(array)
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("dtype", [name for name in DTYPES if np.dtype(name).kind in "iub"])
+def test_masks_and_ids_are_never_rounded(name: str, dtype: str) -> None:
+    array = np.array([[0, 1, 1, 0], [1, 1, 1, 1]]).astype(dtype) * np.array(100).astype(dtype)
+    np.testing.assert_array_equal(LOADED[name].decode(LOADED[name].encode(array)), array)
+
+
+@pytest.mark.parametrize("ids", [[[-1, 5]], [[1 << 32]]])
+def test_what_is_no_token_is_not_encoded(ids: list[list[int]]) -> None:
+    with pytest.raises(CodecError, match="tokens carries ids of 0"):
+        Tokens().encode(np.array(ids))
 
 
 @pytest.mark.parametrize("name", HIDDEN)

@@ -69,15 +69,15 @@ def test_pixels_that_are_no_image_are_refused_in_one_line(bundle, pixels):
 
 def test_a_camera_picture_is_resized_and_turned_gray(bundle):
     run = Prefix(bundle, OnnxRuntimeBackend()).start(np.full((48, 64, 3), 200, np.uint8))
-    assert run.image.shape == (8, 8, 1)
-    assert (run.image == 200).all()
+    assert run.item.shape == (8, 8, 1)
+    assert (run.item == 200).all()
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"labels": None, "heads": ()}, "gives no class logits"),
-        ({"preprocess": Tokeniser(tokeniser="org/name")}, "takes text \\(org/name\\)"),
+        ({"preprocess": Tokeniser(tokeniser="org/name")}, "names its tokeniser 'org/name' and does not hold it"),
         ({"preprocess": None}, "says nothing about preprocessing"),
     ],
 )

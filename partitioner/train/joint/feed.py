@@ -14,6 +14,7 @@ from partitioner.train.joint.augment import augmented
 from partitioner.train.joint.plan import Augmentation
 from partitioner.train.schedule import Rows
 from split_core.errors import ConfigError, DataError
+from split_core.preprocess import Preprocess
 
 AT_ONCE = 256  # rows that are measured together
 
@@ -36,7 +37,7 @@ class Feed:
             raise DataError(
                 "the samples have no labels, which joint training needs; offramp train --target selfxit does not"
             )
-        if augmentation.any and examples.preprocess is None:
+        if augmentation.any and not isinstance(examples.preprocess, Preprocess):
             raise ConfigError("pictures alone can be augmented; say in --config how they become inputs")
         self._examples, self._augmentation, self._channels_last = examples, augmentation, channels_last
         self.labels: NDArray[np.int64] = examples.labels
@@ -44,7 +45,7 @@ class Feed:
     def learned(self, rows: Rows, rng: np.random.Generator) -> tuple[list[Tensor], Tensor]:
         """Inputs and labels of some rows, augmented."""
         items, preprocess = [item[rows] for item in self._examples.items], self._examples.preprocess
-        if preprocess is not None and self._augmentation.any:
+        if isinstance(preprocess, Preprocess) and self._augmentation.any:
             items = [augmented(items[0], self._augmentation, preprocess.fill, rng)]
         return self._tensors(items), torch.from_numpy(self.labels[rows])
 
@@ -60,7 +61,7 @@ class Feed:
 
     def _tensors(self, items: list[np.ndarray]) -> list[Tensor]:
         preprocess = self._examples.preprocess
-        arrays = items if preprocess is None else [preprocess.tensor(items[0])]
+        arrays = items if preprocess is None else preprocess.tensors(items[0])
         tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
         if not self._channels_last:
             return tensors
