@@ -51,10 +51,15 @@ def at_least(figure: str, value: float, unit: str, goal: float, against: str) ->
     return Goal(figure, round(float(value), 4), unit, goal, bool(value >= goal), against)
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """`--quick` and `--json FILE`; drops settings of the machine that users do not have."""
+def unpinned() -> None:
+    """Drops settings of the machine that users do not have."""
     for name in PINNED:
         os.environ.pop(name, None)
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """`--quick` and `--json FILE`; drops settings of the machine that users do not have."""
+    unpinned()
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
