@@ -30,6 +30,9 @@ COMMANDS = {
     "partition": Command("partitioner.cli:partition", "partition", "Cut a network into a certified bundle."),
     "verify": Command("partitioner.cli:verify", "partition", "Certify a bundle again, on this machine."),
     "train": Command("partitioner.train.cli:train", "partition", "Train the exits of a bundle; its network stays."),
+    "train joint": Command(
+        "partitioner.train.joint.cli:train_joint", "partition", "Train a torch module and all its exits at once."
+    ),
     "calibrate": Command(
         "partitioner.calibrate.cli:calibrate", "partition", "Make a policy file from labelled samples."
     ),
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"offramp {version('offramp')}")
         return 0
-    name, *rest = words
+    name, *rest = [" ".join(words[:2]), *words[2:]] if " ".join(words[:2]) in COMMANDS else words
     if name not in COMMANDS:
         print(f"offramp: no command {name!r}{suggestion(name, list(COMMANDS))}; see 'offramp --help'", file=sys.stderr)
         return 2

@@ -76,15 +76,17 @@ def exported(module: nn.Module, inputs: Inputs, source: Mapping[str, str], room:
     return network_from(made, Request(weights=room))
 
 
-def rehearsed(module: nn.Module, inputs: Inputs, identity: Identity, wish: Wish) -> Manifest:
-    """The manifest that the bundle would have now: what cannot become a bundle is told before it is trained.
+def rehearsed(module: nn.Module, inputs: Inputs, identity: Identity, wish: Wish) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest that the bundle would have now, and what a user should know of it.
+
+    What cannot become a bundle is told before it is trained.
 
     Raises:
         ModelError, ConfigError: see `write_bundle`.
     """
     with TemporaryDirectory(prefix="offramp-weights-") as room:
         plan = planned(exported(module, inputs, {}, Path(room)), wish)
-        return manifest_of(plan.network, cut(plan.network), identity, plan.blocks)
+        return manifest_of(plan.network, cut(plan.network), identity, plan.blocks), plan.network.notes
 
 
 def inputs_from(module: nn.Module, tensors: Sequence[Tensor], keywords: Sequence[str] | None) -> Inputs:
@@ -92,7 +94,7 @@ def inputs_from(module: nn.Module, tensors: Sequence[Tensor], keywords: Sequence
     trunk = module.trunk if isinstance(module, WithExits) else module
     examples = tuple(tensors) if keywords is None else dict(zip(keywords, tensors, strict=True))
     found = inputs_of(type(trunk).__name__, trunk, (), examples)
-    return found if isinstance(module, WithExits) is False or keywords is not None else replace(found, by_name=False)
+    return found if not isinstance(module, WithExits) or keywords is not None else replace(found, by_name=False)
 
 
 def _inputs(trained: JointlyTrained) -> Inputs:

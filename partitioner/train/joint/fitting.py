@@ -52,8 +52,8 @@ class Fitting:
         reached: how far an interrupted training came; empty to begin.
 
     Raises:
-        ConfigError: no such weighting or target.
-        ValueError: the plan's depths are not those of K exits.
+        ConfigError: no such weighting or target, or depths that are not those of K exits.
+        DataError: nothing in the network may change.
     """
 
     def __init__(self, network: Named, exits: int, lesson: Lesson, plan: JointPlan, reached: Reached) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from partitioner.train.targets.base import Softness
+from split_core.errors import ConfigError
 
 WAYS = ("joint", "alternating")
 OPTIMISERS = ("adamw", "sgd")
@@ -103,9 +104,10 @@ class JointPlan:
         """`depths`, or k / K.
 
         Raises:
-            ValueError: not one per exit, not rising, or not ending in 1.
+            ConfigError: not one per exit, not rising, or not ending in 1.
         """
         depths = self.depths or tuple(k / exits for k in range(1, exits + 1))
         if len(depths) != exits or list(depths) != sorted(set(depths)) or depths[0] <= 0.0 or depths[-1] != 1.0:
-            raise ValueError(f"depths {depths}: expected {exits} rising shares above 0, the last 1")
+            said = ",".join(f"{depth:g}" for depth in depths)
+            raise ConfigError(f"depths {said}: expected {exits} rising shares above 0, the last 1")
         return depths

@@ -89,10 +89,10 @@ def train(
         tell: is told every epoch.
 
     Raises:
-        ConfigError: a name in the plan is unknown, or the checkpoint is of another training.
+        ConfigError: a name in the plan is unknown, its depths are not those of the module's exits, or the
+            checkpoint is of another training.
         DataError: no labels, too few samples, or a loss that is no number.
         ModelError: the module does not run on the samples, or gives no class logits.
-        ValueError: the plan's depths are not those of the module's exits.
     """
     began = time.perf_counter()
     feed = Feed(examples, plan.augmentation, channels_last=plan.channels_last)

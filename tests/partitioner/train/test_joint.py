@@ -25,35 +25,10 @@ from partitioner.train.joint.weightings import WEIGHTINGS
 from split_core import bundle as bundles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.errors import ConfigError
+from tests.partitioner.train.joint_modules import Body, WithItsOwn
 from tests.tiny import IDENTITY, PREPROCESS, tiny_samples
 
 SHORT = JointPlan(epochs=3, batch=32, learning_rate=0.01, validation=0.25)
-
-
-class Body(nn.Module):
-    """Two blocks and one answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2))
-        self.second = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1))
-        self.answer = nn.Sequential(nn.Flatten(), nn.Linear(8 * 16, 4))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        answer: torch.Tensor = self.answer(self.second(self.first(image)))
-        return answer
-
-
-class WithItsOwn(Body):
-    """The same with an exit between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.exit = nn.Sequential(nn.Flatten(), nn.Linear(6 * 16, 4))
-
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:  # type: ignore[override]
-        state = self.first(image)
-        return [self.exit(state), self.answer(self.second(state))]
 
 
 @pytest.fixture(autouse=True)
