@@ -27,12 +27,13 @@ from partitioner.calibrate.slices import Slice
 from partitioner.calibrate.tables import show, trace_table
 from partitioner.calibrate.targets import Target
 from partitioner.chain import Chain
-from partitioner.data import Samples, read_samples, take_from_text
+from partitioner.data import Samples, samples_of, take_from_text
 from split_core import bundle as bundles
 from split_core import policy, traces
 from split_core.backends import BACKENDS
 from split_core.bundle import Bundle
 from split_core.errors import ConfigError
+from split_core.intake import intake_of
 from split_core.option_groups import grouped
 from split_core.params import params_from_text
 from split_core.policy import CodecSection
@@ -41,7 +42,7 @@ from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
 BundleDir = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with manifest.json.")]
-Data = Annotated[Path, typer.Option(help="Labelled samples: an .npz with images and labels, or a folder per class.")]
+Data = Annotated[Path, typer.Option(help="Labelled samples: an .npz, a folder per class, or a .tsv.")]
 Take = Annotated[str, typer.Option(help="Which of them, first:end, for example 0:5000; all unless told.")]
 Threads = Annotated[int, typer.Option(help="Threads per session; 0 takes all cores.", min=0)]
 
@@ -105,7 +106,7 @@ def trace(
     """Record what every exit says about labelled samples, and what every cut would ship."""
     bundle = bundles.load(bundle_dir)
     exits = bundle.manifest.exits
-    codecs, reader = CodecSection(), raw_reader(exits)
+    codecs, reader = CodecSection.usual(intake_of(bundle.manifest)), raw_reader(exits)
     if policy_file:
         chosen = policy.load(policy_file)
         chosen.check_bound_to(bundle.id, exits, str(policy_file))
@@ -122,7 +123,7 @@ def trace(
 
 
 def _ready(bundle: Bundle, data: Path, take: str, threads: int) -> tuple[Samples, Chain]:
-    samples = read_samples(data, bundle.manifest, take_from_text(take))
+    samples = samples_of(data, bundle, take_from_text(take))
     backend = BACKENDS.load("onnxruntime")()
     return samples, chain_from_bundle(bundle, backend, threads=threads or os.cpu_count() or 1)
 

@@ -22,7 +22,6 @@ from split_core.shown import NO_TOKEN, no_tokens
 from split_core.tensors import Array
 from split_core.traces import Traces
 
-BATCH = 64
 MOST_STATE_BYTES = 1 << 30  # of hidden states in a trace
 
 Progress = Callable[[int], None]  # is told how many more samples are done
@@ -129,9 +128,9 @@ def raw_reader(exits: int, criterion: Criterion | None = None) -> Reader:
 
 
 def passages(chain: Chain, samples: Samples) -> Iterator[tuple[slice, Passage]]:
-    """The samples' way through the chain, in batches."""
-    for start in range(0, len(samples), BATCH):
-        rows = slice(start, start + BATCH)
+    """The samples' way through the chain, in batches; texts go one by one, as on a device."""
+    for start in range(0, len(samples), samples.together):
+        rows = slice(start, start + samples.together)
         yield rows, chain.run(samples.inputs(rows))
 
 
@@ -148,9 +147,9 @@ def codec_named(name: str, kind: str) -> Codec:
 
 
 def items_at(samples: Samples, rows: slice, passage: Passage, cut: int) -> list[list[Array]]:
-    """What each sample would ship at `cut`, tensor by tensor: its image at cut 0, else rows (1, ...)."""
+    """What each sample would ship at `cut`, tensor by tensor: its image or ids at cut 0, else rows (1, ...)."""
     if cut == 0 and samples.preprocess is not None:
-        return [[image] for image in samples.items[rows]]
+        return [[item] for item in samples.preprocess.unstack(samples.items[rows])]
     tensors = passage.cuts[cut]
     return [[tensor[row : row + 1] for tensor in tensors] for row in range(len(tensors[0]))]
 
@@ -165,5 +164,5 @@ def _payload_bytes(samples: Samples, rows: slice, passage: Passage, image: Codec
 
 
 def codecs_by_cut(samples: Samples, cuts: int, image: Codec, hidden: Codec) -> list[Codec]:
-    """The codec of each cut 0..K-1; without images the input ships as a hidden state does."""
+    """The codec of each cut 0..K-1; without preprocessing the input ships as a hidden state does."""
     return [image if samples.preprocess is not None else hidden, *[hidden] * (cuts - 1)]
