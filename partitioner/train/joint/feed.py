@@ -38,7 +38,7 @@ class Feed:
                 "the samples have no labels, which joint training needs; offramp train --target selfxit does not"
             )
         if augmentation.any and not isinstance(examples.preprocess, Preprocess):
-            raise ConfigError("pictures alone can be augmented; say in --config how they become inputs")
+            raise ConfigError("only pictures can be augmented; say in --config how they become inputs")
         self._examples, self._augmentation, self._channels_last = examples, augmentation, channels_last
         self.labels: NDArray[np.int64] = examples.labels
 
