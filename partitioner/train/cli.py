@@ -20,6 +20,9 @@ from partitioner.examples import Examples, examples_of
 from partitioner.heads import TRAINABLE
 from partitioner.importers.request import Request as ImportRequest
 from partitioner.sources import read_network
+from partitioner.train import criteria_cli
+from partitioner.train.criteria import TRAINERS
+from partitioner.train.criteria.plan import CriterionPlan
 from partitioner.train.schedule import Schedule
 from partitioner.train.targets import TARGETS
 from partitioner.train.targets.base import Softness
@@ -27,6 +30,7 @@ from partitioner.verify import TOLERANCE
 from split_core import bundle as bundles
 from split_core.bundle import Bundle
 from split_core.errors import ConfigError, DataError
+from split_core.params import params_from_text
 from split_core.registry import resolve
 
 if TYPE_CHECKING:  # they reach torch
@@ -59,6 +63,13 @@ def train(
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.", min=0.0)] = USUAL.weight_decay,
     temperature: Annotated[float, typer.Option(help="For distilled.")] = SOFT.temperature,
     mix: Annotated[float, typer.Option(help="For distilled: the final exit's share.")] = SOFT.mix,
+    criterion: Annotated[
+        str, typer.Option(help=f"Train the arrays of an exit criterion instead of heads: {', '.join(TRAINERS)}.")
+    ] = "",
+    criterion_param: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of its training; as often as needed.")
+    ] = None,
+    arrays: Annotated[Path | None, typer.Option(help="The .npz to write a criterion's arrays to.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="An .npz to keep progress in, and to go on from when it is there.")
     ] = None,
@@ -67,8 +78,18 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the split, the start and the order.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")] = False,
 ) -> None:
-    """Train a bundle's exits while its network stays as it is, and write the bundle that has them."""
+    """Train a bundle's exits while its network stays as it is, and write the bundle that has them.
+
+    With --criterion no head is trained but the arrays of an exit criterion, on the heads that are there.
+    """
     schedule = _schedule(epochs, patience, batch, learning_rate, weight_decay, validation, seed)
+    if criterion:
+        bundle = bundles.load(bundle_dir)
+        params = params_from_text(criterion_param or (), "--criterion-param")
+        asked = CriterionPlan(criterion, params, schedule, threads)
+        return criteria_cli.run(
+            bundle, lambda: _examples(data, bundle, take), asked, arrays, steps=_steps, as_json=as_json
+        )
     softness = _softness(temperature, mix)
     training: Any = resolve("partitioner.train.training:train", "offramp train", "partition,torch")
     plan_of: Callable[..., Plan] = resolve("partitioner.train.training:Plan", "offramp train", "partition,torch")
