@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from edge_runtime import artefacts
+from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.breaker import Breaker
 from edge_runtime.config import EdgeConfig, LinkSection
@@ -24,7 +25,8 @@ from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome, Tally
-from edge_runtime.policy_watch import Change, Follower, PolicyWatch
+from edge_runtime.policy_watch import Follower, PolicyWatch
+from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
@@ -35,6 +37,7 @@ from split_core.files import write_atomically
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 from split_core.telemetry.http import Health, HealthServer
 from split_core.telemetry.metrics import EdgeMetrics
+from split_core.telemetry.shadow import ShadowRecord
 from split_core.transport import TRANSPORTS
 from split_core.transport.base import Channel
 from split_core.transport.keys import device_curve
@@ -93,7 +96,11 @@ class EdgeApp:
         log.info("ready", camera=config.camera, **shown)
 
     def _make_loop(self, config: EdgeConfig, loaded: Artefacts) -> EdgeLoop:
-        prefix, rules = loaded.prefix(), self._rules
+        prefix, rules, costs = loaded.prefix(), self._rules, loaded.costs()
+        listeners = self._listeners(config, loaded.ids)
+        shadow = ShadowDesk(costs, self._note_shadow, lambda line: log.error("shadow stopped", reason=line))
+        self._stack.callback(shadow.close)
+        self.metrics.watch_shadow(lambda: shadow.tally)
         self._offloader = self._make_offloader(config, loaded, classes=len(prefix.labels))
         self.metrics.watch_drift(lambda: self.loop.rules.monitor)
         guardrail = loaded.guardrail
@@ -103,22 +110,25 @@ class EdgeApp:
             prefix=prefix,
             reader=rules.reader,
             policy=rules.policy,
-            costs=loaded.costs(),
+            costs=costs,
             objective=rules.objective,
             offloader=self._offloader,
             labels=prefix.labels,
             ship_input=rules.ship_input,
             timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
             clock=time.monotonic,
-            on_outcome=self._listeners(config, loaded.ids),
+            on_outcome=listeners,
             monitor=rules.monitor,
             on_drift=self._tell_drift,
+            on_shadowed=shadow.put,
         )
 
     def _follow(self, config: EdgeConfig, loaded: Artefacts) -> PolicyWatch | None:
         if not Path(config.policy).is_dir():
             return None
-        follower = Follower(loaded, lambda line: log.error("policy refused, the old one stays", reason=line))
+        refused = lambda line: log.error("policy refused, the old one stays", reason=line)  # noqa: E731
+        self._adopt = Adoption(loaded, self.loop, self._offloader, self._memory, self._begin)
+        follower = Follower(loaded, refused, self.loop.check)
         watch = PolicyWatch(follower, self.channel.wake)
         self._stack.callback(watch.close)
         return watch
@@ -136,12 +146,12 @@ class EdgeApp:
             on_change=lambda line: log.info("link", change=line),
         )
 
-    def _remember(self, config: EdgeConfig, ids: dict[str, str]) -> PolicyMemory | None:
-        if not config.state:
-            return None
-        memory = PolicyMemory(Path(config.state), ids, every_s=STATE_EVERY_S, clock=time.monotonic)
-        self._stack.callback(lambda: memory.close(self.loop.rules.policy))
-        log.info("state", found=memory.restore(self._rules.policy))
+    def _remember(self, config: EdgeConfig, ids: dict[str, str]) -> PolicyMemory:
+        path = Path(config.state) if config.state else None
+        memory = PolicyMemory(path, ids, every_s=STATE_EVERY_S, clock=time.monotonic)
+        self._stack.callback(lambda: memory.close(self.loop.rules))
+        if path:
+            log.info("state", found=memory.restore(self._rules))
         return memory
 
     def _listeners(self, config: EdgeConfig, ids: dict[str, str]) -> list[OnOutcome]:
@@ -183,6 +193,8 @@ class EdgeApp:
             SourceError: the source gave up.
         """
         self.loop.warm_up()
+        if self._watch:
+            self._watch.start()
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -191,33 +203,12 @@ class EdgeApp:
             while not self._done():
                 if not self.loop.step():
                     self._wait()
-                if self._memory:
-                    self._memory.tick(self.loop.rules.policy)
+                self._memory.tick(self.loop.rules)
                 if self._watch:
                     for change in self._watch.take():
                         self._adopt(change)
         if self.feed.error:
             raise self.feed.error
-
-    def _adopt(self, change: Change) -> None:
-        """Between two frames: the next one follows another policy; those in flight end by the old one."""
-        if change.state != "active" or change.artefacts is None:
-            return
-        assert change.rules is not None
-        assert change.hello is not None
-        assert change.codecs is not None
-        rules, old, self._artefacts = change.rules, self._artefacts, change.artefacts
-        keeps = self._artefacts.teaches_like(old)
-        self.loop.adopt(replace(rules, policy=self.loop.rules.policy) if keeps else rules)
-        self._offloader.introduce(change.hello, change.codecs)
-        ids = self._artefacts.ids
-        if self._memory:
-            self._memory.bind(ids)
-        if self._decisions:
-            self._decisions.begin(ids)
-        learned = "kept" if keeps else "what was learned under the old policy does not hold; starting afresh"
-        level = log.info if keeps else log.warning
-        level("policy changed", policy=ids["policy"][:12], before=old.policy_file.id[:12], learned=learned)
 
     def _tell_drift(self, finding: Finding) -> None:
         drift = finding.drift
@@ -228,6 +219,15 @@ class EdgeApp:
             log.info("drift is over; the policy's promises stay void until another policy is active", **seen)
         if self._decisions:
             self._decisions.note("drift", seen)
+        self._memory.save(self.loop.rules)
+
+    def _begin(self, ids: dict[str, str]) -> None:
+        if self._decisions:
+            self._decisions.begin(ids)
+
+    def _note_shadow(self, record: ShadowRecord) -> None:
+        if self._decisions:
+            self._decisions.note("shadow", asdict(record))
 
     def summary(self) -> dict[str, Any]:
         """What happened since the start, as JSON types."""

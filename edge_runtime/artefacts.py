@@ -107,6 +107,7 @@ class Artefacts:
             objective=self.objective,
             ship_input=self.ship_input,
             monitor=DriftMonitor(self.policy_file.evidence.confidence_histograms, self.config.drift_window),
+            id=self.policy_file.id,
         )
 
     def under(self, policy_file: PolicyFile, arrays: Path, where: str) -> Artefacts:

@@ -78,6 +78,7 @@ class CostBook:
         self._cloud_ms = [sum(steps[cut:]) for cut in range(len(steps))]
         self._heard = [False] * len(steps)
         self._costs: Costs | None = None
+        self._other: tuple[Costs, tuple[Objective, bool], Costs] | None = None  # at other prices, beside `_costs`
         self._unpriced = 0
 
     def price(self, objective: Objective, *, ship_input: bool) -> None:
@@ -129,16 +130,23 @@ class CostBook:
     def costs(self) -> Costs:
         """What a policy is told, in units of the objective; priced anew after every offload and every 16 frames."""
         if self._costs is None:
-            self._costs, self._unpriced = self._priced(), 0
+            self._costs, self._unpriced = self._priced(self._objective, ship_input=self._ship_input), 0
         return self._costs
 
-    def _priced(self) -> Costs:
-        objective, depths = self._objective, range(self.exits)
+    def costs_at(self, objective: Objective, *, ship_input: bool) -> Costs:
+        """The same at other prices: what a policy in the shadow is told; priced anew when `costs` is."""
+        own, key = self.costs(), (objective, ship_input)
+        if self._other is None or self._other[0] is not own or self._other[1] != key:
+            self._other = (own, key, self._priced(objective, ship_input=ship_input))
+        return self._other[2]
+
+    def _priced(self, objective: Objective, *, ship_input: bool) -> Costs:
+        depths = range(self.exits)
         prices = [
             objective.cost(self.ship_ms(cut), payload_bytes=self._payload_bytes[cut], cloud_ms=self._cloud_ms[cut])
             for cut in depths
         ]
-        if not self._ship_input:
+        if not ship_input:
             prices[0] = float("inf")
         cheapest = [min(range(depth + 1), key=prices.__getitem__) for depth in depths]
         device = np.cumsum(self._segment_ms) * objective.ms

@@ -15,14 +15,15 @@ from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, S
 from edge_runtime.costs import CostBook
 from edge_runtime.offload import Offloader, Parcel, Reply
 from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Prefix, Run
+from edge_runtime.prefix import Prefix
+from edge_runtime.raw import Raw, probe, read_all
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
 from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, record_of, watch
 from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.objective import Objective
-from split_core.readings import Reader, Reading
+from split_core.readings import Reader
 from split_core.telemetry.decisions import FrameRecord
 
 OnOutcome = Callable[[Outcome, FrameRecord], None]
@@ -62,6 +63,7 @@ class EdgeLoop:
         on_outcome: called for every outcome, in order; must not block.
         monitor: compares what is seen with the calibration; None watches nothing.
         on_drift: called when a finding of the monitor changes.
+        on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
 
     Attributes:
         rules: of the frames that begin now.
@@ -85,8 +87,10 @@ class EdgeLoop:
         on_outcome: Sequence[OnOutcome],
         monitor: DriftMonitor | None = None,
         on_drift: Callable[[Finding], None] = lambda _: None,
+        on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
     ) -> None:
         self.rules = Rules(reader, policy, objective, ship_input, monitor or DriftMonitor(()))
+        self._on_shadowed = on_shadowed
         self._slot, self._prefix = slot, prefix
         self._costs, self._offloader, self._on_drift = costs, offloader, on_drift
         self._labels, self._timing, self._clock = tuple(labels), timing, clock
@@ -94,10 +98,11 @@ class EdgeLoop:
         self._started_s = clock()
         self._blind = 0  # offloads in flight whose frames have no local reading yet
         self.in_flight = 0
+        self._probe: tuple[Raw, ...] = ()  # what every exit says of a blank frame
         self._lost: list[tuple[Ticket, str]] = []  # came back without a verdict, not answered yet
 
     def adopt(self, rules: Rules) -> None:
-        """Frames from the next one on follow other rules; those in flight end by their own."""
+        """Frames from the next one on follow other rules, which `check` has seen; those in flight end by their own."""
         self.rules = rules
         self._costs.price(rules.objective, ship_input=rules.ship_input)
 
@@ -108,11 +113,16 @@ class EdgeLoop:
             BackendError: the engine refuses the network.
             ConfigError: the criterion does not fit the network's hidden states.
         """
-        run = self._prefix.blank()
-        readings: list[Reading] = []
-        for k in range(1, self._prefix.exits + 1):
-            run.deepen()
-            readings.append(self._read(self.rules, k, run, readings))
+        self._probe = probe(self._prefix)
+        self.check(self.rules)
+
+    def check(self, rules: Rules) -> None:
+        """Refuse rules that cannot read this network.  Any thread may ask: `warm_up` has computed all that is read.
+
+        Raises:
+            ConfigError: the criterion does not fit the network's hidden states.
+        """
+        read_all(self._probe, rules.reader)
 
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""
@@ -179,12 +189,7 @@ class EdgeLoop:
             run.deepen()
             if settle and self.in_flight:
                 self._settle()
-        ticket.readings.append(self._read(ticket.rules, target, run, ticket.readings))
-
-    @staticmethod
-    def _read(rules: Rules, exit: int, run: Run, earlier: Sequence[Reading]) -> Reading:
-        hidden = run.pooled_hidden() if rules.reader.wants_hidden else None
-        return rules.reader.read(exit, run.logits(), hidden, earlier)
+        ticket.read()
 
     def _run_ms(self, depth: int, target: int) -> float:
         return self._costs.segment_ms(depth + 1, target) + self._costs.head_ms(target)
@@ -295,4 +300,6 @@ class EdgeLoop:
         record = record_of(ticket, ending, outcome, self._started_s)
         for listener in self._on_outcome:
             listener(outcome, record)
+        if ticket.rules.shadow is not None:
+            self._on_shadowed(ticket, ending)
         return float("nan") if record.cost is None else record.cost

@@ -1,61 +1,94 @@
-"""What the policy learned, kept on disk: often, atomically, and never in a frame's way."""
+"""What policies learned and whether drift voided them, kept on disk: often, atomically, and never in a frame's way."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from bandits.policy import Policy
+from edge_runtime.ticket import Rules
 from split_core.errors import PolicyFileError
 from split_core.files import write_atomically
+from split_core.policy_state import KEEP, PolicyState, document, read_states
 from split_core.telemetry.background import BackgroundWriter
 
 
 class PolicyMemory:
-    """Saves and restores a policy's state, bound to its bundle and policy file.
+    """Saves and restores what a policy learned, bound to its bundle and policy file; several policies' one by one.
 
     Args:
-        path: the file.
+        path: the file; None keeps all in memory, for a policy that comes back during the same run.
         binding: ids that must be the same for the state to be of use.
         every_s: time between two savings.
         clock: monotonic seconds.
     """
 
-    def __init__(self, path: Path, binding: dict[str, str], *, every_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path | None, binding: dict[str, str], *, every_s: float, clock: Callable[[], float]
+    ) -> None:
         self._path, self._binding, self._every_s, self._clock = path, binding, every_s, clock
         self._next_at_s = clock() + every_s
-        self._writer: BackgroundWriter[dict[str, Any]] = BackgroundWriter(self._write, "policy-state", capacity=2)
+        self._before: list[PolicyState] = []  # of other policies, newest first
+        self._writer: BackgroundWriter[list[PolicyState]] | None = None
+        if path:
+            self._writer = BackgroundWriter(self._write, "policy-state", capacity=2)
 
-    def restore(self, policy: Policy) -> str:
+    def restore(self, rules: Rules) -> str:
         """Go on from the file; returns one line that says what was found."""
         try:
-            document = json.loads(self._path.read_text(encoding="utf-8"))
-            if document["binding"] != self._binding:
-                return f"{self._path}: learned with another bundle or policy; starting afresh"
-            policy.restore(document["state"])
-        except FileNotFoundError:
+            states = read_states(self._path) if self._path else []
+        except PolicyFileError as error:
+            return f"cannot be used ({error}); starting afresh"
+        self._before = [one for one in states if one.binding != self._binding]
+        if not states:
             return "nothing learned yet"
-        except (OSError, ValueError, KeyError, TypeError, PolicyFileError) as error:
-            return f"{self._path}: cannot be used ({error}); starting afresh"
-        return f"going on from {self._path}"
+        mine = next((one for one in states if one.binding == self._binding), None)
+        if mine is None:
+            return f"{self._path}: learned with another bundle or policy; starting afresh"
+        return self._restored(mine, rules, f"going on from {self._path}")
 
-    def bind(self, binding: dict[str, str]) -> None:
-        """What is saved from now on belongs to these ids."""
+    def recall(self, binding: dict[str, str], rules: Rules) -> str:
+        """Go on with what was learned when these ids were in force; returns one line, empty when they never were."""
+        mine = next((one for one in self._before if one.binding == binding), None)
+        return self._restored(mine, rules, "going on with what it had learned when it was in force") if mine else ""
+
+    def rebind(self, binding: dict[str, str], leaving: Rules) -> None:
+        """Another policy is in force from now on; what the one that leaves has learned is kept for its return."""
+        self._before = [self._of(leaving), *(one for one in self._before if one.binding != self._binding)]
+        del self._before[KEEP:]
         self._binding = binding
 
-    def tick(self, policy: Policy) -> None:
+    def tick(self, rules: Rules) -> None:
         """Save if it is time to."""
-        now = self._clock()
-        if now >= self._next_at_s:
-            self._next_at_s = now + self._every_s
-            self._writer.put({"binding": self._binding, "state": policy.state()})
+        if self._clock() >= self._next_at_s:
+            self.save(rules)
 
-    def close(self, policy: Policy) -> None:
+    def save(self, rules: Rules) -> None:
+        """Save now, in the background."""
+        self._next_at_s = self._clock() + self._every_s
+        if self._writer:
+            before = (one for one in self._before if one.binding != self._binding)
+            self._writer.put([self._of(rules), *before])
+
+    def close(self, rules: Rules) -> None:
         """Save for the last time."""
-        self._writer.put({"binding": self._binding, "state": policy.state()})
-        self._writer.close()
+        self.save(rules)
+        if self._writer:
+            self._writer.close()
 
-    def _write(self, documents: list[dict[str, Any]]) -> None:
-        write_atomically(self._path, json.dumps(documents[-1]).encode())
+    def _of(self, rules: Rules) -> PolicyState:
+        return PolicyState(self._binding, rules.policy.state(), rules.monitor.cause)
+
+    @staticmethod
+    def _restored(saved: PolicyState, rules: Rules, line: str) -> str:
+        if saved.void:
+            rules.monitor.voided(saved.void)
+            line += "; drift had voided its promises, and they stay void"
+        try:
+            rules.policy.restore(saved.state)
+        except PolicyFileError as error:
+            return f"what was saved cannot be used ({error}); starting afresh"
+        return line
+
+    def _write(self, documents: list[list[PolicyState]]) -> None:
+        assert self._path is not None
+        write_atomically(self._path, document(documents[-1]))

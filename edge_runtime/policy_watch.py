@@ -11,7 +11,7 @@ from edge_runtime.artefacts import Artefacts
 from edge_runtime.ticket import Rules
 from split_core import wire
 from split_core.codecs.base import Codec
-from split_core.errors import SplitError
+from split_core.errors import PolicyFileError, SplitError
 from split_core.policy_store import PolicyStore, name_of
 
 LOOK_EVERY_S = 0.5
@@ -24,7 +24,7 @@ class Change:
     Attributes:
         state: "active" or "shadow".
         artefacts: with that policy; None when the shadow was taken away.
-        rules, hello, codecs: made of them.
+        rules, hello, codecs: made of them; the rules fit the network.
     """
 
     state: str
@@ -40,10 +40,16 @@ class Follower:
     Args:
         artefacts: the bundle and profile that run, and the configuration that names the store.
         refused: told in one line about a policy that is not taken; the old one stays in force.
+        check: refuses rules that do not fit the network, by a `SplitError`.
     """
 
-    def __init__(self, artefacts: Artefacts, refused: Callable[[str], None]) -> None:
-        self._artefacts, self._refused = artefacts, refused
+    def __init__(
+        self,
+        artefacts: Artefacts,
+        refused: Callable[[str], None],
+        check: Callable[[Rules], None] = lambda _: None,
+    ) -> None:
+        self._artefacts, self._refused, self._check = artefacts, refused, check
         self._store = PolicyStore(Path(artefacts.config.policy), artefacts.config.policy_keys)
         self._taken = {"active": name_of(artefacts.policy_file), "shadow": ""}
         self._said = {"active": "", "shadow": ""}
@@ -67,7 +73,12 @@ class Follower:
     def _loaded(self, state: str, name: str) -> Change:
         policy_file = self._store.load(name)
         artefacts = self._artefacts.under(policy_file, self._store.arrays_folder(policy_file), name)
-        return Change(state, artefacts, artefacts.rules(), artefacts.hello(), artefacts.codecs())
+        rules = artefacts.rules()
+        try:
+            self._check(rules)
+        except SplitError as error:
+            raise PolicyFileError(f"{self._store.folder / name}: {error}") from error
+        return Change(state, artefacts, rules, artefacts.hello(), artefacts.codecs())
 
     def _say(self, state: str, line: str) -> None:
         if line != self._said[state]:
@@ -88,6 +99,9 @@ class PolicyWatch:
         self._found: list[Change] = []
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="policy-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look: when the network is warm, for new rules are checked on it."""
         self._thread.start()
 
     def take(self) -> list[Change]:
@@ -99,9 +113,10 @@ class PolicyWatch:
         return found
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, if it was started."""
         self._ending.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_EVERY_S):

@@ -10,6 +10,7 @@ from bandits.policy import Plan, Policy
 from edge_runtime.offload import Parcel, Reply
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Run
+from edge_runtime.raw import Raw
 from edge_runtime.sources.base import Frame
 from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.objective import Objective
@@ -27,6 +28,8 @@ class Rules:
         objective: prices what was measured.
         ship_input: may split 0 be chosen?
         monitor: compares first readings with the calibration's.
+        id: of the policy file.
+        shadow: another policy file's, that is asked afterwards what it would have done; None asks nobody.
     """
 
     reader: Reader
@@ -34,6 +37,8 @@ class Rules:
     objective: Objective
     ship_input: bool
     monitor: DriftMonitor
+    id: str = ""
+    shadow: Rules | None = None
 
 
 @dataclass(eq=False)
@@ -47,6 +52,7 @@ class Ticket:
         plan: what the policy decided at its beginning.
         run: its way through the segments; None when it is no image.
         readings: computed on the device, in order of exit.
+        raws: what they were made from, when there is a shadow to ask.
         parcel: what was sent; None when nothing was.
     """
 
@@ -56,7 +62,22 @@ class Ticket:
     plan: Plan
     run: Run | None = None
     readings: list[Reading] = field(default_factory=list)
+    raws: list[Raw] = field(default_factory=list)
     parcel: Parcel | None = None
+
+    def read(self) -> None:
+        """Read the exit at the present depth.
+
+        Raises:
+            BackendError: the engine refuses.
+        """
+        run, reader, shadow = self.run, self.rules.reader, self.rules.shadow
+        assert run is not None
+        logits = run.logits()
+        if shadow is not None:
+            self.raws.append(Raw.of(run, logits, hidden=shadow.reader.wants_hidden))
+        hidden = run.pooled_hidden() if reader.wants_hidden else None
+        self.readings.append(reader.read(run.depth, logits, hidden, self.readings))
 
     def best(self) -> Reading:
         """The best local reading: one that a guard allows, the most confident, of equals the deeper."""

@@ -74,8 +74,7 @@ class DriftMonitor:
         detectors: names in `DETECTORS`.
 
     Attributes:
-        void: has anything ever fired?  The policy's promises are void from then on: what was calibrated is
-            not what is seen.  Only another policy, and so another monitor, ends that.
+        cause: what fired first; None while nothing has.
     """
 
     def __init__(
@@ -86,7 +85,20 @@ class DriftMonitor:
     ) -> None:
         self._exits = [ExitWatch(k, histogram, window, detectors) for k, histogram in enumerate(histograms, 1)]
         self._findings: dict[tuple[str, int], Finding] = {}
-        self.void = False
+        self.cause: Finding | None = None
+
+    @property
+    def void(self) -> bool:
+        """Has anything ever fired?
+
+        The policy's promises are void from then on: what was calibrated is not what is seen.  Only another policy,
+        and so another monitor, ends that; a restart does not (`voided`).
+        """
+        return self.cause is not None
+
+    def voided(self, cause: Finding) -> None:
+        """Go on from what was found before a restart."""
+        self.cause = cause
 
     def see(self, exit: int, confidence: float, threshold: float | None = None) -> list[Finding]:
         """Take in the first reading of a frame; returns the findings whose state has changed.
@@ -112,5 +124,6 @@ class DriftMonitor:
             self._findings[finding.detector, finding.exit] = finding
             if finding.drift.fired != (before is not None and before.drift.fired):
                 changed.append(finding)
-        self.void = self.void or any(finding.drift.fired for finding in changed)
+        if self.cause is None:
+            self.cause = next((finding for finding in changed if finding.drift.fired), None)
         return changed

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from split_core.drift.monitor import DriftMonitor
+from split_core.telemetry.shadow import ShadowTally
 from split_core.wire import REFUSALS
 
 FRAME_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
@@ -55,6 +56,7 @@ class EdgeMetrics:
         self._drift: Callable[[], DriftMonitor] = lambda: DriftMonitor(())
         self._marked: Counter[str] = Counter()
         self._guardrail_errors: Callable[[], int] = int
+        self._shadow: Callable[[], ShadowTally] = ShadowTally
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -65,6 +67,10 @@ class EdgeMetrics:
     def watch_guardrail(self, errors: Callable[[], int]) -> None:
         """Read the guardrail's errors at every scrape."""
         self._guardrail_errors = errors
+
+    def watch_shadow(self, tally: Callable[[], ShadowTally]) -> None:
+        """Read what the policy in the shadow would have done at every scrape; only when there is one."""
+        self._shadow = tally
 
     def answered(self, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
@@ -100,6 +106,7 @@ class EdgeMetrics:
         yield _counters("offramp_frames", "Frames answered, by where and why.", ("where", "reason"), frames)
         marked = [((why,), count) for why, count in [*self._marked.items()]]
         yield _counters("offramp_frames_marked", "Answers that a person should look at.", ("why",), marked)
+        yield from _of_shadow(self._shadow())
         errors = self._guardrail_errors()
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
@@ -182,3 +189,19 @@ def _counters(name: str, text: str, labels: tuple[str, ...], values: Iterable[tu
     for key, value in values:
         family.add_metric(key, value)
     return family
+
+
+def _of_shadow(tally: ShadowTally) -> Iterator[Metric]:
+    """Nothing before its first frame; offload share and exit shares follow from the last."""
+    if not tally.frames:
+        return
+    ways = [
+        (("same",), tally.known - tally.elsewhere),
+        (("elsewhere",), tally.elsewhere),
+        (("unknown",), tally.unknown),
+    ]
+    yield _counters("offramp_shadow_frames", "Frames, by where the shadow would answer.", ("answered",), ways)
+    labels = [(("same",), tally.agree), (("other",), tally.labelled - tally.agree)]
+    yield _counters("offramp_shadow_labels", "Answers of the shadow that are known.", ("label",), labels)
+    exits = [((where, str(exit)), count) for (where, exit), count in [*tally.exits.items()]]
+    yield _counters("offramp_shadow_exits", "Frames, by the shadow's way.", ("where", "exit"), exits)

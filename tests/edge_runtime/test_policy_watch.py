@@ -10,13 +10,14 @@ from edge_runtime import artefacts
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.config import EdgeConfig
 from edge_runtime.policy_watch import Follower
+from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles
 from split_core.config import parsed
 from split_core.drift.histogram import histogram
 from split_core.drift.monitor import DriftMonitor
-from split_core.errors import PolicyFileError
+from split_core.errors import ConfigError, PolicyFileError
 from split_core.policy import BanditSection, ExitSection, PolicyFile
 from split_core.policy_store import PolicyStore
 from tests.edge_runtime.world import World, profile
@@ -116,6 +117,20 @@ def test_an_unknown_bandit_is_refused_while_running(camera: Camera):
     camera.activate(bandit=BanditSection(name="gird"))
     assert follower.look() == []
     assert "did you mean 'grid'" in camera.said[0]
+
+
+def test_a_policy_that_does_not_fit_the_network_is_refused_while_running(camera: Camera):
+    camera.activate()
+    follower = Follower(camera.load(), camera.said.append, misfit)
+    camera.activate(ship="hidden")
+    assert (follower.look(), follower.look()) == ([], [])
+    [line] = camera.said
+    assert line.endswith("hidden states are 3 wide, the arrays are for 77")
+    assert "0002-" in line
+
+
+def misfit(rules: Rules) -> None:
+    raise ConfigError("hidden states are 3 wide, the arrays are for 77")
 
 
 def test_an_unsigned_policy_is_refused_while_running_where_keys_are_configured(camera: Camera):

@@ -1,0 +1,65 @@
+"""What exits computed, before anybody's calibration: for whoever reads a frame again by other rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_runtime.prefix import Prefix, Run
+from split_core.readings import Reader, Reading
+from split_core.tensors import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """One exit.
+
+    Attributes:
+        exit: 1..K.
+        logits: (C,).
+        hidden: (D,), see `Run.pooled_hidden`; None when nobody wanted it, and at the last exit.
+    """
+
+    exit: int
+    logits: Array
+    hidden: Array | None = None
+
+    @staticmethod
+    def of(run: Run, logits: Array, *, hidden: bool) -> Raw:
+        """Of the exit at the present depth; copied, for the engine may use its buffers again."""
+        return Raw(run.depth, np.array(logits), run.pooled_hidden() if hidden else None)
+
+    def read(self, reader: Reader, earlier: Sequence[Reading]) -> Reading:
+        """As `reader` reads it, behind its own earlier readings.
+
+        Raises:
+            ConfigError: its criterion does not fit the network's hidden states.
+        """
+        return reader.read(self.exit, self.logits, self.hidden if reader.wants_hidden else None, earlier)
+
+
+def probe(prefix: Prefix) -> tuple[Raw, ...]:
+    """What all exits say of a frame that shows nothing.
+
+    Raises:
+        BackendError: the engine refuses the network.
+    """
+    run, raws = prefix.blank(), []
+    while run.depth < prefix.exits:
+        run.deepen()
+        raws.append(Raw.of(run, run.logits(), hidden=True))
+    return tuple(raws)
+
+
+def read_all(raws: Iterable[Raw], reader: Reader) -> tuple[Reading, ...]:
+    """Every exit as `reader` reads it.
+
+    Raises:
+        ConfigError: its criterion does not fit the network's hidden states.
+    """
+    readings: list[Reading] = []
+    for raw in raws:
+        readings.append(raw.read(reader, readings))
+    return tuple(readings)
