@@ -22,6 +22,7 @@ TRAINABLE = Registry(
         "linear": "partitioner.heads.linear:LinearHead torch",
         "mlp": "partitioner.heads.mlp:MlpHead torch",
         "max_average": "partitioner.heads.max_average:MaxAverageHead torch",
+        "conv": "partitioner.heads.conv:ConvHead torch",
         "text_pooler": "partitioner.heads.text_pooler:TextPoolerHead torch",
         "etf": "partitioner.heads.etf:EtfHead torch",
     },

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-import torch
-from onnx import helper
 
-from partitioner.heads.trainable import Layers, Parameters, Pooled, Tensor, Values, folded, gemm, random_weight
+from partitioner.heads.perceptron import Perceptron, two_layers
+from partitioner.heads.trainable import Parameters, Pooled, Values, random_weight
 
 WIDTH = 64  # of the adapter, or the number of classes where that is greater
 
@@ -30,38 +27,16 @@ def tight_frame(width: int, classes: int, rng: np.random.Generator) -> Values:
     return np.asarray(frame, np.float32)
 
 
-class EtfHead(Pooled):
+class EtfHead(Perceptron, Pooled):
     """See `TrainableHead`.
 
     Every exit's classes point in the same fixed way, and only the adapter learns to turn states there.
     """
 
-    fixed = frozenset({"frame"})
+    fixed = frozenset({"weight", "bias"})
 
     def start(self, features: int, classes: int, rng: np.random.Generator) -> Parameters:
         """See `TrainableHead.start`."""
         width = max(WIDTH, classes)
-        return {
-            "frame": tight_frame(width, classes, rng),
-            "adapter.weight": random_weight(features, width, rng),
-            "adapter.bias": np.zeros(width, np.float32),
-        }
-
-    def forward(self, parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:
-        """See `TrainableHead.forward`."""
-        adapted = torch.relu(torch.addmm(parameters["adapter.bias"], features, parameters["adapter.weight"]))
-        return adapted @ parameters["frame"]
-
-    def folded(self, parameters: Parameters, mean: Values, scale: Values) -> Parameters:
-        """See `TrainableHead.folded`."""
-        weight, bias = folded(parameters["adapter.weight"], parameters["adapter.bias"], mean, scale)
-        return {**parameters, "adapter.weight": weight, "adapter.bias": bias}
-
-    def layers(self, parameters: Parameters, taken: str, made: str) -> Layers:
-        """See `TrainableHead.layers`."""
-        nodes = [
-            gemm(taken, f"{made}.adapter.weight", f"{made}.adapter.bias", f"{made}.adapter"),
-            helper.make_node("Relu", [f"{made}.adapter"], [f"{made}.active"]),
-            helper.make_node("MatMul", [f"{made}.active", f"{made}.frame"], [made], name=made),
-        ]
-        return nodes, {f"{made}.{name}": value for name, value in parameters.items()}
+        frame = tight_frame(width, classes, rng)
+        return two_layers(random_weight(features, width, rng), frame)

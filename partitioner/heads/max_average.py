@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from partitioner.heads.base import floating
 from partitioner.heads.trainable import Layers, Parameters, Tensor, Values, folded, gemm, state_spec
-from partitioner.heads.vision import channel_axis
+from partitioner.heads.vision import channel_axis, map_sides
 from split_core.tensors import TensorSpec
 
 GRID = 4  # at most this many cells a side: where something is says more than how much of it there is
@@ -30,7 +30,7 @@ class MaxAverageHead:
 
     def features(self, tensors: Sequence[TensorSpec]) -> int | None:
         """See `TrainableHead.features`; None for maps whose size is not fixed."""
-        sides = _sides(tensors)
+        sides = map_sides(tensors)
         if sides is None:
             return None
         channels, height, width = sides
@@ -38,7 +38,7 @@ class MaxAverageHead:
 
     def pool(self, tensors: Sequence[TensorSpec], made: str, opset: int) -> list[NodeProto]:
         """See `TrainableHead.pool`."""
-        maps, sides = floating(tensors, 4), _sides(tensors)
+        maps, sides = floating(tensors, 4), map_sides(tensors)
         if maps is None or sides is None:
             raise ValueError("a max_average head needs feature maps of a fixed size")
         first, nodes = f"{made}/maps", []
@@ -92,17 +92,6 @@ class MaxAverageHead:
         both = np.concatenate([(1 - mix) * weight, mix * weight]).astype(np.float32)
         node = gemm(taken, f"{made}.weight", f"{made}.bias", made)
         return [node], {f"{made}.weight": both, f"{made}.bias": parameters["bias"]}
-
-
-def _sides(tensors: Sequence[TensorSpec]) -> tuple[int, int, int] | None:
-    """Channels, height and width."""
-    maps = floating(tensors, 4)
-    if maps is None:
-        return None
-    axis = channel_axis(maps)
-    sizes = [maps.shape[place] for place in (axis, *(place for place in (1, 2, 3) if place != axis))]
-    fixed = [size for size in sizes if isinstance(size, int)]
-    return (fixed[0], fixed[1], fixed[2]) if len(fixed) == 3 else None
 
 
 def _cells(side: int) -> int:

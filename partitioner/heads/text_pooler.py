@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from onnx import NodeProto, TensorProto, helper
 
 from partitioner.heads.base import floating, state_width
-from partitioner.heads.trainable import Layers, Parameters, Tensor, Values, folded, gemm, random_weight
+from partitioner.heads.perceptron import Perceptron, two_layers
+from partitioner.heads.trainable import Parameters, Tensor, Values, random_weight
 from split_core.tensors import TensorSpec
 
 
-class TextPoolerHead:
+class TextPoolerHead(Perceptron):
     """See `TrainableHead`.
 
     Source: Xin et al. 2020, "DeeBERT": every exit has a pooler and a linear layer of its own.
     """
 
+    activation = "Tanh"
     fixed: frozenset[str] = frozenset()
 
     def features(self, tensors: Sequence[TensorSpec]) -> int | None:
@@ -46,28 +47,5 @@ class TextPoolerHead:
 
     def start(self, features: int, classes: int, rng: np.random.Generator) -> Parameters:
         """See `TrainableHead.start`.  Half the usual spread: tanh is to begin where it is nearly linear."""
-        return {
-            "pooler.weight": random_weight(features, features, rng) * np.float32(0.5),
-            "pooler.bias": np.zeros(features, np.float32),
-            "weight": np.zeros((features, classes), np.float32),
-            "bias": np.zeros(classes, np.float32),
-        }
-
-    def forward(self, parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:
-        """See `TrainableHead.forward`."""
-        pooled = torch.tanh(torch.addmm(parameters["pooler.bias"], features, parameters["pooler.weight"]))
-        return torch.addmm(parameters["bias"], pooled, parameters["weight"])
-
-    def folded(self, parameters: Parameters, mean: Values, scale: Values) -> Parameters:
-        """See `TrainableHead.folded`."""
-        weight, bias = folded(parameters["pooler.weight"], parameters["pooler.bias"], mean, scale)
-        return {**parameters, "pooler.weight": weight, "pooler.bias": bias}
-
-    def layers(self, parameters: Parameters, taken: str, made: str) -> Layers:
-        """See `TrainableHead.layers`."""
-        nodes = [
-            gemm(taken, f"{made}.pooler.weight", f"{made}.pooler.bias", f"{made}.pooler"),
-            helper.make_node("Tanh", [f"{made}.pooler"], [f"{made}.active"]),
-            gemm(f"{made}.active", f"{made}.weight", f"{made}.bias", made),
-        ]
-        return nodes, {f"{made}.{name}": value for name, value in parameters.items()}
+        inner = random_weight(features, features, rng) * np.float32(0.5)
+        return two_layers(inner, np.zeros((features, classes), np.float32))

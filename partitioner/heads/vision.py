@@ -31,3 +31,14 @@ def channel_axis(maps: TensorSpec) -> int:
     """3 when axes 1 and 2 look like the sides of a square map and the last does not; else 1, as torch has it."""
     _, first, second, last = maps.shape
     return 3 if first == second != last else 1
+
+
+def map_sides(tensors: Sequence[TensorSpec]) -> tuple[int, int, int] | None:
+    """Channels, height and width of the feature maps among these; None where there are none, or of no fixed size."""
+    maps = floating(tensors, 4)
+    if maps is None:
+        return None
+    axis = channel_axis(maps)
+    sizes = [maps.shape[place] for place in (axis, *(place for place in (1, 2, 3) if place != axis))]
+    fixed = [size for size in sizes if isinstance(size, int)]
+    return (fixed[0], fixed[1], fixed[2]) if len(fixed) == 3 else None

@@ -140,3 +140,27 @@ def test_the_mix_is_of_the_maximum_and_the_average_of_a_cell() -> None:
         "bias": np.ones(2, np.float32),
     }
     np.testing.assert_allclose(torch_logits(at.head, parameters, features), [[0.25 * 6 + 0.75 * 2 + 1, 1.0]])
+
+
+@pytest.mark.parametrize("side", [1, 4, 7, 8, 11, 32])
+def test_cells_of_a_conv_head_are_those_of_torch(side: int) -> None:
+    from partitioner.heads.conv import GRID, ConvHead, cell_means
+
+    maps = torch.randn(2, 3, side, side + 1, generator=torch.Generator().manual_seed(1))
+    cells = ConvHead().gather(maps).unflatten(1, (3, GRID, GRID))
+    torch.testing.assert_close(cells, torch.nn.functional.adaptive_avg_pool2d(maps, GRID))
+    assert cell_means(7)[1].tolist() == [0.5, 0.5, 0, 0, 0, 0, 0]  # 7/8 to 14/8 touches pixels 0 and 1
+
+
+def test_a_conv_head_sees_where_things_are() -> None:
+    # One channel; the kernel looks one cell to the left, and class 1 at the upper right quarter of the cells.
+    from partitioner.heads.conv import ConvHead
+
+    features = np.zeros((1, 64), np.float32)
+    features[0, 5] = 3.0  # row 0, column 5; seen at column 6, so in the 2x2 block (0, 3)
+    parameters = ConvHead().start(64, 2, np.random.default_rng(0))
+    parameters["conv.weight"][:] = 0.0
+    parameters["conv.weight"][0, 0, 1, 0] = 2.0
+    parameters["weight"][3, 1] = 1.0
+    parameters["bias"][:] = 0.5
+    np.testing.assert_allclose(torch_logits(ConvHead(), parameters, features), [[0.5, 0.5 + 6.0]])

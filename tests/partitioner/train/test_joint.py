@@ -111,14 +111,14 @@ def test_patience_ends_a_training_that_gets_no_better() -> None:
     assert len(trained.history) == trained.best_epoch + 2 < 50
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_the_bundle_answers_as_the_module_does(tmp_path: Path, own: bool) -> None:
-    module, examples = network() if own else network(Body), samples()
-    if not own:
-        module = with_exits(module, ["second", "first"], [torch.zeros(2, 1, 8, 8)], head="max_average")
+@pytest.mark.parametrize("head", ["", "linear", "conv", "max_average"])
+def test_the_bundle_answers_as_the_module_does(tmp_path: Path, head: str) -> None:
+    module, examples = network(Body) if head else network(), samples()
+    if head:
+        module = with_exits(module, ["second", "first"], [torch.zeros(2, 1, 8, 8)], head=head)
     trained = train(module, examples, SHORT)
     bundle = bundles.load(write_bundle(trained, tmp_path, IDENTITY))
-    assert bundle.manifest.exits == len(trained.rows) == (2 if own else 3)
+    assert bundle.manifest.exits == len(trained.rows) == (3 if head else 2)
     assert all(piece.trained for piece in bundle.manifest.heads)
     assert bundle.manifest.source["training_accuracy"].startswith("exit_1 ")
     assert bundle.certificate["passed"]

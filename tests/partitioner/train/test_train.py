@@ -74,6 +74,11 @@ def test_exits_that_knew_nothing_are_right_far_more_often_than_by_chance(run: Ru
     assert final["accuracy_before"] == final["accuracy_after"]
 
 
+def test_a_convolution_may_be_the_head(run: Run) -> None:
+    facts = run("--head", "conv", "--epochs", "10")
+    assert all(row["accuracy_after"] > 0.7 for row in facts["exits"][:-1])
+
+
 @pytest.mark.parametrize("target", ["selfxit", "fastbert"])
 def test_without_labels_exits_learn_what_the_final_exit_says(run: Run, target: str) -> None:
     facts = run("--target", target, data="plain.npz")
