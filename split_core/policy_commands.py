@@ -17,6 +17,8 @@ from split_core import profiles, traces
 from split_core.config import parsed
 from split_core.errors import ConfigError, PolicyFileError
 from split_core.policy import PolicyFile
+from split_core.policy_reports import shadow_report
+from split_core.policy_state import read_states, told
 from split_core.policy_store import PolicyStore, policy_path
 from split_core.registry import resolve, suggestion
 
@@ -33,6 +35,7 @@ class Request:
     key: Path | None
     signers: tuple[str, ...]
     to: str
+    state: Path | None = None
 
     @property
     def bundle_id(self) -> str:
@@ -58,11 +61,15 @@ Told = tuple[Any, str]  # for machines, for people
 
 
 def policy_command(
-    verb: Annotated[str, typer.Argument(help="show, diff, set, check, sign, add, promote, rollback or history")],
-    path: Annotated[Path, typer.Argument(help="A policy file, or a store: a folder of them.")],
+    verb: Annotated[
+        str, typer.Argument(help="show, diff, set, check, sign, add, promote, rollback, history or shadow-report")
+    ],
+    path: Annotated[Path, typer.Argument(help="A policy file, a store (a folder of them), or a decision log.")],
     more: Annotated[
         list[str] | None,
-        typer.Argument(help="diff: another file; set: key=value ...; add: a file; promote: a version's name"),
+        typer.Argument(
+            help="diff: another file; set: key=value ...; add: a file; promote: a version; shadow-report: older logs"
+        ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="check, promote, rollback: the bundle it must be for.")] = None,
     profile: Annotated[Path | None, typer.Option(help="check: the profile it will run with.")] = None,
@@ -72,6 +79,7 @@ def policy_command(
         list[str] | None, typer.Option("--signer", help="Public key in hex: take only what it has signed.")
     ] = None,
     to: Annotated[str, typer.Option(help="promote: shadow or active; by default the next state.")] = "",
+    state: Annotated[Path | None, typer.Option(help="show: what a camera keeps ('state' in its file).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")] = False,
 ) -> None:
     """Show, compare, change, check and sign policy files; promote and roll back those of a store.
@@ -81,15 +89,20 @@ def policy_command(
     """
     if verb not in VERBS:
         raise ConfigError(f"no verb {verb!r}{suggestion(verb, list(VERBS))}; there are: {', '.join(VERBS)}")
-    request = Request(path, tuple(more or ()), bundle, profile, trace, key, tuple(signers or ()), to)
+    request = Request(path, tuple(more or ()), bundle, profile, trace, key, tuple(signers or ()), to, state)
     for_machines, for_people = VERBS[verb](request)
     print(json.dumps(for_machines) if as_json else for_people)
 
 
 def show(request: Request) -> Told:
-    """The file, or the active one of a store."""
+    """The file, or the active one of a store; and what a camera keeps: of which policies, and which are void."""
     path = policy_path(request.path)
-    return policies.load(path).model_dump(mode="json"), path.read_text(encoding="utf-8")
+    document, text = policies.load(path).model_dump(mode="json"), path.read_text(encoding="utf-8")
+    if request.state is None:
+        return document, text
+    states = read_states(request.state)
+    kept = "\n".join([f"# kept in {request.state}:", *(f"# {line}" for line in told(states) or ["nothing"])])
+    return {**document, "kept": [one.summary() for one in states]}, f"{text}{kept}"
 
 
 def diff(request: Request) -> Told:
@@ -178,6 +191,11 @@ def history(request: Request) -> Told:
     return [asdict(entry) for entry in entries], "\n".join(lines) or "nothing was done yet"
 
 
+def report(request: Request) -> Told:
+    """What the policies in the shadow would have done, from a camera's decision log and older ones."""
+    return shadow_report([request.path, *map(Path, request.more)])
+
+
 def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
     """The policy with `key=value` items changed and its version raised.
 
@@ -208,4 +226,5 @@ VERBS: dict[str, Callable[[Request], Told]] = {
     "promote": promote,
     "rollback": rollback,
     "history": history,
+    "shadow-report": report,
 }

@@ -38,6 +38,10 @@ class PolicyState:
         void = {"void": asdict(self.void)} if self.void else {}
         return {"binding": self.binding, "state": self.state, **void}
 
+    def summary(self) -> dict[str, Any]:
+        """Without what was learned, as JSON types."""
+        return {"binding": self.binding, "void": asdict(self.void) if self.void else None}
+
     @staticmethod
     def from_json(value: dict[str, Any]) -> PolicyState:
         """Read back.

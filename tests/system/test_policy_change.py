@@ -13,10 +13,13 @@ from edge_runtime.config import EdgeConfig
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles
+from split_core.cli import main
 from split_core.config import parsed
 from split_core.policy import BanditSection, ExitSection, PolicyFile
 from split_core.policy_store import PolicyStore
 from split_core.telemetry.decisions import read_log, read_notes, verify
+from split_core.telemetry.metrics import exposition
+from split_core.telemetry.shadow import ShadowRecord
 from tests.edge_runtime.world import profile
 from tests.tiny import tiny_samples
 
@@ -71,3 +74,34 @@ def test_promote_and_rollback_reach_a_running_camera(site: Path, tiny_bundle: Pa
     ids = [header["policy"][:12] for header in read_notes(decisions, "header")]
     assert len(ids) == 3
     assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_policy_in_the_shadow_is_asked_and_reported(site: Path, tiny_bundle: Path, capsys):
+    """The first policy answers at exit 1; the candidate, put into the shadow, would run the whole network."""
+    store, decisions = PolicyStore(site / "store"), site / "decisions.jsonl"
+    config = {
+        "bundle": str(tiny_bundle),
+        "policy": str(store.folder),
+        "profile": str(site / "profile.yaml"),
+        "decisions": str(decisions),
+        "source": {"kind": "array", "fps": 100, "options": {"path": str(site / "images.npz"), "loop": True}},
+    }
+    app = EdgeApp(parsed(config, EdgeConfig, "test"))
+    judged: list[int] = []
+
+    def follow(outcome, record) -> None:
+        judged.append(outcome.seq if app.loop.rules.shadow else -1)
+        if len(judged) == 5:
+            store.promote("shadow")
+        elif len([seq for seq in judged if seq >= 0]) == 20 or len(judged) > 3000:
+            app.stop()
+
+    app.loop._on_outcome = (*app.loop._on_outcome, follow)
+    app.run()
+    records = [ShadowRecord.from_json(note) for note in read_notes(decisions, "shadow")]
+    # The shadow may arrive while a frame is under way; that one ends by the rules that it began with.
+    assert [record.seq for record in records] == [seq for seq in judged if seq >= 0]
+    assert {(record.where, record.exit, record.label, record.active_exit) for record in records} == {("edge", 3, -1, 1)}
+    assert 'offramp_shadow_frames_total{answered="elsewhere"} 20.0' in exposition(app.metrics.registry).decode()
+    assert main(["policy", "shadow-report", str(decisions)]) == 0
+    assert "would be answered elsewhere: 100.0 %" in capsys.readouterr().out
