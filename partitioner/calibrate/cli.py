@@ -20,12 +20,11 @@ from partitioner.calibrate import fit as fitting
 from partitioner.calibrate import slices as slicing
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Fit, Wishes
-from partitioner.calibrate.options import CodecOptions, DecideOptions, ObjectiveOptions, TargetOptions
+from partitioner.calibrate.options import CodecOptions, DecideOptions, GuardOptions, ObjectiveOptions, TargetOptions
 from partitioner.calibrate.record import Progress as Done
 from partitioner.calibrate.record import chain_from_bundle, raw_reader, record
 from partitioner.calibrate.slices import Slice
 from partitioner.calibrate.tables import show, trace_table
-from partitioner.calibrate.targets import Target
 from partitioner.chain import Chain
 from partitioner.data import Samples, samples_of, take_from_text
 from split_core import bundle as bundles
@@ -38,6 +37,7 @@ from split_core.option_groups import grouped
 from split_core.params import params_from_text
 from split_core.policy import CodecSection
 from split_core.readings import Reader
+from split_core.registry import suggestion
 from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
@@ -54,6 +54,7 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="The policy file to write.")],
     deciding: DecideOptions,
     targets: TargetOptions,
+    guarding: GuardOptions,
     costs: ObjectiveOptions,
     packing: CodecOptions,
     take: Take = "",
@@ -69,14 +70,14 @@ def calibrate(
     a half of that one that took no part.
     """
     bundle = bundles.load(bundle_dir)
-    wishes = _wishes(bundle, deciding, targets, costs)
+    wishes = _wishes(bundle, deciding, targets, guarding, costs)
     raw = raw_reader(bundle.manifest.exits, wishes.build(bundle.manifest.exits))
     samples, chain = _ready(bundle, data, take, threads)
-    metadata = _metadata(slices, wishes.asked, len(samples))
+    metadata = _metadata(slices, wishes, len(samples))
     table = _measured(chain, samples.first(packing.codec_samples), silent=as_json)
     codecs = codec_choice.choose(table, packing.route(wishes.objective), max_drop=packing.codec_drop)
     recorded = _recorded(bundle, chain, samples, codecs, raw, silent=as_json)
-    result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed)
+    result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed, metadata=metadata)
     if wishes.criterion_arrays:
         wishes.criterion_arrays.place_beside(out)
     if trace_out:
@@ -128,7 +129,13 @@ def _ready(bundle: Bundle, data: Path, take: str, threads: int) -> tuple[Samples
     return samples, chain_from_bundle(bundle, backend, threads=threads or os.cpu_count() or 1)
 
 
-def _wishes(bundle: Bundle, deciding: DecideOptions, targets: TargetOptions, costs: ObjectiveOptions) -> Wishes:
+def _wishes(
+    bundle: Bundle,
+    deciding: DecideOptions,
+    targets: TargetOptions,
+    guarding: GuardOptions,
+    costs: ObjectiveOptions,
+) -> Wishes:
     return Wishes(
         deciding.criterion,
         costs.build(),
@@ -138,16 +145,20 @@ def _wishes(bundle: Bundle, deciding: DecideOptions, targets: TargetOptions, cos
         round(1.0 - targets.confidence, 9),
         criterion_params=params_from_text(deciding.criterion_param or (), "--criterion-param"),
         criterion_arrays=deciding.trained(bundle.id),
-        asked=targets.build(bundle.id),
+        asked=targets.build(bundle.id, guarding.deepest),
+        guard=guarding.build(bundle.manifest.labels, bundle.manifest.exits),
+        segment=guarding.segment,
     )
 
 
-def _metadata(path: Path | None, asked: Target, samples: int) -> dict[str, list[str]]:
-    if path is None:
-        return {}
-    if not asked.asks:
+def _metadata(path: Path | None, wishes: Wishes, samples: int) -> dict[str, list[str]]:
+    if path and not wishes.asked.asks:
         raise ConfigError("--slices shows what a target does; ask for one, for example --risk 0.02")
-    return slicing.read_metadata(path, samples)
+    found = slicing.read_metadata(path, samples) if path else {}
+    if wishes.segment and wishes.segment not in found:
+        there = f"{path} has: {', '.join(found)}{suggestion(wishes.segment, found)}" if path else "give --slices FILE"
+        raise ConfigError(f"--segment {wishes.segment}: no such column; {there}")
+    return found
 
 
 def _sliced(result: Fit, metadata: dict[str, list[str]]) -> list[Slice]:
@@ -177,7 +188,9 @@ def _recorded(
 
 @contextmanager
 def _progress(title: str, total: int, *, silent: bool) -> Iterator[Done]:
-    with Progress(console=Console(stderr=True), disable=silent, transient=True) as bar:
+    console = Console(stderr=True)
+    # A bar that nobody sees would still leave empty lines behind.
+    with Progress(console=console, disable=silent or not console.is_terminal, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
 

@@ -94,6 +94,11 @@ class ExitRule:
                 asked[traces.prediction[:, k] == label, k] = NEVER if threshold is None else threshold
         return first_sure(traces.confidence[:, :-1] >= asked)
 
+    def at_least(self, least: float) -> ExitRule:
+        """The same with no threshold below `least`."""
+        by_class = tuple({label: _raised(one, least) for label, one in own.items()} for own in self.by_class)
+        return ExitRule(tuple(_raised(one, least) for one in self.thresholds), by_class)
+
     def params(self) -> dict[str, Any]:
         """Parameters of the policy "cascade", as JSON types."""
         own = {
@@ -102,3 +107,7 @@ class ExitRule:
             if classes
         }
         return {"per_exit": list(self.thresholds), **({"by_class": own} if own else {})}
+
+
+def _raised(threshold: float | None, least: float) -> float | None:
+    return None if threshold is None else max(threshold, least)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from bandits.build import parameter_names
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.criterion import CriterionArrays
 from partitioner.calibrate.exit_rule import shared_thresholds
+from partitioner.calibrate.guarding import GuardWishes, Metadata, guarded
 from partitioner.calibrate.keep import Apart, Kept, cascade, keep
 from partitioner.calibrate.reliability import calibration_error, fit_map
+from partitioner.calibrate.slices import of_rows
 from partitioner.calibrate.targets import Target
 from partitioner.calibrate.temperature import fit_temperature
 from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
@@ -50,6 +53,8 @@ class Wishes:
         ship: "any" or "hidden".
         bandit: name in `bandits.POLICIES`; empty takes "grid", or "cascade" when anything is asked.
         asked: of the thresholds, see `targets`.
+        guard: what may not be answered early.
+        segment: metadata column whose values get thresholds of their own; empty for one set of them.
         target: agreement with the full network that a certified threshold promises.
         risk: chance, per exit, that the promise is false.
     """
@@ -63,6 +68,8 @@ class Wishes:
     criterion_params: Mapping[str, Any] = field(default_factory=dict)
     criterion_arrays: CriterionArrays | None = None
     asked: Target = Target()  # noqa: RUF009  (frozen)
+    guard: GuardWishes = field(default_factory=GuardWishes)
+    segment: str = ""
 
     def build(self, exits: int) -> Criterion:
         """The criterion, for a network with this many exits.
@@ -76,6 +83,8 @@ class Wishes:
     def __post_init__(self) -> None:
         if self.asked.asks and self.bandit not in ("", "cascade"):
             raise ConfigError(f"--bandit {self.bandit}: what is asked of thresholds is kept by 'cascade' only")
+        if self.segment and not self.asked.asks:
+            raise ConfigError("--segment gives thresholds per segment; ask for something, for example --risk 0.02")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,15 @@ class Fit:
     kept: Kept | None = field(compare=False, repr=False)
 
 
-def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTable, seed: int) -> Fit:
+def fit(
+    traces: Traces,
+    wishes: Wishes,
+    *,
+    codecs: CodecSection,
+    table: CodecTable,
+    seed: int,
+    metadata: Metadata = MappingProxyType({}),
+) -> Fit:
     """Calibrate every exit and write down what it stands on.
 
     Args:
@@ -121,6 +138,7 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
         codecs: chosen from `table`.
         table: measured codecs.
         seed: of the split into halves.
+        metadata: one value per sample in every column.
 
     Raises:
         TraceError: no logits.
@@ -132,9 +150,12 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
     order = np.random.default_rng(seed).permutation(traces.samples)
     fitted, rest = order[: traces.samples // 2], order[traces.samples // 2 :]
     calibrations = [_as_written(one) for one in calibrate(traces.rows(fitted), criterion)]
-    read = traces.read_with(Reader(calibrations, criterion))
+    reader = Reader(calibrations, criterion)
+    read = traces.read_with(reader)
     raw = traces.rows(rest).read_with(Reader([ExitCalibration()] * traces.exits, criterion))
-    apart = Apart(rest, raw, read.rows(rest))
+    columns = of_rows(metadata, rest)
+    told = np.asarray(columns[wishes.segment]) if wishes.segment else None
+    apart, guard = guarded(Apart(rest, raw, read.rows(rest), told=told), wishes.guard, reader, columns)
     grid = shared_thresholds(read.rows(fitted).confidence)
     kept = keep(wishes.asked, grid, apart) if wishes.asked.asks else None
     held_out = tuple(_held_out(apart, k, wishes) for k in range(traces.exits))
@@ -148,7 +169,11 @@ def fit(traces: Traces, wishes: Wishes, *, codecs: CodecSection, table: CodecTab
             _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
             for k, calibration in enumerate(calibrations)
         ),
-        bandit=cascade(kept.rule, traces.exits, wishes.asked) if kept else _bandit(wishes.bandit, read.confidence),
+        guard=guard,
+        segments=kept.rule.section(wishes.segment) if kept and wishes.segment else None,
+        bandit=cascade(kept.rule.common, traces.exits, wishes.asked)
+        if kept
+        else _bandit(wishes.bandit, read.confidence),
         objective=ObjectiveSection(**asdict(wishes.objective)),
         ship="hidden" if wishes.ship == "hidden" else "any",
         codecs=codecs,

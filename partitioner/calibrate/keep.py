@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.calibrate.choose import choose
 from partitioner.calibrate.exit_rule import ExitRule
+from partitioner.calibrate.segments import Rule, Segmented, Values, per_segment
 from partitioner.calibrate.targets import Target, promises, reached
 from split_core.errors import DataError
 from split_core.policy import BanditSection, PromiseSection
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
+
+LEAST = 1e-4  # the smallest threshold above 0 in four digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,17 @@ class Apart:
         rows: (M,) their places among all samples.
         raw: with neither temperature nor map.
         read: as the policy reads them.
+        left: as a guard leaves them: what must not answer early has confidence 0.  None without a guard.
+        tried: the same by a guard that saw the first half only.
+        told: (M,) segment of each; None without segments.
     """
 
     rows: NDArray[np.int64]
     raw: Traces
     read: Traces
+    left: Traces | None = None
+    tried: Traces | None = None
+    told: Values | None = None
 
     @property
     def half(self) -> int:
@@ -41,12 +51,12 @@ class Trial:
     """Thresholds chosen on one half of what was kept apart, and the other half, which they never saw.
 
     Attributes:
-        rule: the thresholds.
+        rule: who answers the tested samples.
         rows: (T,) places of the tested samples among all.
         tested: these samples, as the policy reads them.
     """
 
-    rule: ExitRule
+    rule: Rule
     rows: NDArray[np.int64]
     tested: Traces
 
@@ -55,7 +65,7 @@ class Trial:
 class Kept:
     """Thresholds that are shipped, what is promised about them, and the trial; None when a half is too few."""
 
-    rule: ExitRule
+    rule: Segmented
     promises: tuple[PromiseSection, ...]
     trial: Trial | None
 
@@ -71,7 +81,7 @@ def keep(target: Target, grid: FloatArray, apart: Apart) -> Kept:
     Raises:
         DataError: the samples cannot support it.
     """
-    rule = choose(target, grid, apart.read)
+    rule = per_segment(_chooser(target, grid, apart), apart.left or apart.read, apart.told)
     trial = _trial(target, grid, apart)
     found = reached(target, trial.rule, trial.tested) if trial else {}
     tested = trial.tested.samples if trial else 0
@@ -79,12 +89,21 @@ def keep(target: Target, grid: FloatArray, apart: Apart) -> Kept:
 
 
 def _trial(target: Target, grid: FloatArray, apart: Apart) -> Trial | None:
-    tested = slice(apart.half, None)
+    chosen, tested = slice(0, apart.half), slice(apart.half, None)
+    traces, told = apart.tried or apart.read, apart.told
     try:
-        rule = choose(target, grid, apart.read.rows(slice(0, apart.half)))
+        rule = per_segment(_chooser(target, grid, apart), traces.rows(chosen), None if told is None else told[chosen])
     except DataError:
         return None  # all samples carry it, half of them do not: then nothing is left to test on
-    return Trial(rule, apart.rows[tested], apart.read.rows(tested))
+    asked = replace(rule, told=None if told is None else told[tested])
+    return Trial(asked, apart.rows[tested], traces.rows(tested))
+
+
+def _chooser(target: Target, grid: FloatArray, apart: Apart) -> Callable[[Traces], ExitRule]:
+    """Thresholds from samples; above 0 under a guard, where 0 says that an answer is forbidden."""
+    if apart.left is None:
+        return lambda traces: choose(target, grid, traces)
+    return lambda traces: choose(target, np.maximum(grid, LEAST), traces).at_least(LEAST)
 
 
 def cascade(rule: ExitRule, exits: int, target: Target) -> BanditSection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,15 +12,19 @@ import typer
 
 from partitioner.calibrate.codecs import Route
 from partitioner.calibrate.criterion import CriterionArrays, criterion_arrays
+from partitioner.calibrate.guarding import GuardWishes
 from partitioner.calibrate.targets import Target
 from split_core import config, profiles
+from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.policy import ObjectiveSection
+from split_core.registry import suggestion
 
 WHO = "Who decides"
 ASKED = "What is asked of the thresholds"
 COSTS = "What costs what"
 CODECS = "Codecs"
+GUARD = "What may not be answered early"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,8 @@ class TargetOptions:
         Path | None, typer.Option(help="Times of the device, for --budget-ms.", rich_help_panel=ASKED)
     ] = None
 
-    def build(self, bundle_id: str) -> Target:
-        """What is asked, in the terms that thresholds are chosen by."""
+    def build(self, bundle_id: str, deepest: int = 0) -> Target:
+        """What is asked, in the terms that thresholds are chosen by; the device stops after exit `deepest`."""
         return Target(
             self.accuracy,
             self.max_drop,
@@ -128,16 +133,91 @@ class TargetOptions:
             self.budget_ms,
             self.max_offload,
             self.per_class,
-            self._device_ms(bundle_id),
+            self._device_ms(bundle_id, deepest),
         )
 
-    def _device_ms(self, bundle_id: str) -> tuple[float, ...]:
+    def _device_ms(self, bundle_id: str, deepest: int) -> tuple[float, ...]:
         """(K,) milliseconds until each exit has been read, those before it included; empty without a profile."""
         if self.profile is None:
             return ()
         profile = profiles.load(self.profile)
         profile.check_bound_to(bundle_id, str(self.profile))
-        return tuple((profile.device_ms() + np.cumsum(profile.head_ms()))[1:].tolist())
+        until = (profile.device_ms() + np.cumsum(profile.head_ms()))[1:]
+        return tuple((np.minimum(until, until[deepest - 1]) if deepest else until).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class GuardOptions:
+    """What may not be answered early, and thresholds by what is known of a stream."""
+
+    never_early: Annotated[
+        str, typer.Option(metavar="LABEL,..", help="Classes that early exits never answer.", rich_help_panel=GUARD)
+    ] = ""
+    never_early_segment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Streams that early exits never answer.", rich_help_panel=GUARD),
+    ] = None
+    deepest: Annotated[
+        int, typer.Option(help="Last exit computed on the device; 0 sets no limit.", min=0, rich_help_panel=GUARD)
+    ] = 0
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ALPHA",
+            help="Unsure is what has no conformal set of one class; sets miss the truth with this chance.",
+            rich_help_panel=GUARD,
+        ),
+    ] = None
+    abstain_per_class: Annotated[
+        bool, typer.Option("--abstain-per-class", help="Sets keep ALPHA within every class.", rich_help_panel=GUARD)
+    ] = False
+    segment: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Of --slices: thresholds per value of it.", rich_help_panel=GUARD)
+    ] = ""
+
+    def build(self, labels: tuple[str, ...] | None, exits: int) -> GuardWishes:
+        """What shall be guarded, in numbers.
+
+        Raises:
+            ConfigError: a class or exit that there is not, or no number between 0 and 1.
+        """
+        if self.abstain is not None and not 0.0 < self.abstain < 1.0:
+            raise ConfigError(f"--abstain: expected a number between 0 and 1, got {self.abstain}")
+        if self.abstain_per_class and self.abstain is None:
+            raise ConfigError("--abstain-per-class goes with --abstain ALPHA")
+        if self.deepest > exits:
+            raise ConfigError(f"--deepest {self.deepest}: the bundle has {exits} exits")
+        classes = [class_named(name.strip(), labels or ()) for name in self.never_early.split(",") if name.strip()]
+        streams = segments_from_text(self.never_early_segment or ())
+        return GuardWishes(tuple(sorted(set(classes))), streams, self.deepest, self.abstain, self.abstain_per_class)
+
+
+def class_named(name: str, labels: tuple[str, ...]) -> int:
+    """The number of a class, given by name or number.
+
+    Raises:
+        ConfigError: there is no such class.
+    """
+    if name in labels:
+        return labels.index(name)
+    if name.isascii() and name.isdigit() and int(name) < len(labels):
+        return int(name)
+    raise ConfigError(f"--never-early: no class {name!r} among {', '.join(labels)}{suggestion(name, list(labels))}")
+
+
+def segments_from_text(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`["site=north", "site=west"]` as {"site": ("north", "west")}.
+
+    Raises:
+        ConfigError: not COLUMN=VALUE.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for one in given:
+        column, equals, value = one.partition("=")
+        if not (column and equals):
+            raise ConfigError(f"--never-early-segment: expected COLUMN=VALUE, got {one!r}")
+        found[column] = (*found.get(column, ()), value)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

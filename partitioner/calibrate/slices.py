@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.calibrate.exit_rule import ExitRule
+from partitioner.calibrate.segments import Rule
 from split_core.errors import DataError
 from split_core.traces import Traces
 
@@ -35,7 +35,7 @@ class Slice:
     early: float
 
 
-def slices(rule: ExitRule, traces: Traces, metadata: Mapping[str, Sequence[str]]) -> list[Slice]:
+def slices(rule: Rule, traces: Traces, metadata: Mapping[str, Sequence[str]]) -> list[Slice]:
     """One per column and value, in order of accuracy, the lowest first.
 
     Args:

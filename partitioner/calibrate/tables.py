@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from rich.table import Table
 
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Fit
+from partitioner.calibrate.segments import Segmented
 from partitioner.calibrate.slices import Slice
 from split_core.policy import CodecSection, Evidence
+from split_core.policy_guard import AbstainSection, SegmentsSection
 from split_core.traces import Traces
 
 
@@ -29,6 +32,10 @@ def show(console: Console, result: Fit, table: CodecTable, found: list[Slice], o
     )
     if made.evidence.promises:
         console.print(promises_table(made.evidence))
+    if made.guard and made.guard.abstain:
+        console.print(abstain_table(made.guard.abstain))
+    if made.segments and result.kept:
+        console.print(segments_table(made.segments, result.kept.rule))
     thresholds = made.bandit.params.get("thresholds") or made.bandit.params.get("per_exit")
     console.print(f"bandit {made.bandit.name}, thresholds {thresholds or 'its own'}")
     console.print(f"wrote {out}, id {made.id[:12]}", soft_wrap=True)
@@ -72,6 +79,34 @@ def promises_table(evidence: Evidence) -> Table:
             str(one.samples),
         )
     return table
+
+
+def abstain_table(section: AbstainSection) -> Table:
+    """Per exit: how many sets hold the truth, and how many are one class; of sets that half of the samples made."""
+    about = f"abstention: sets of {section.samples} samples that miss the truth with chance {section.alpha:g}, held out"
+    table = Table("exit", title=about, box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("covered", "one class", "unsure"):
+        table.add_column(title, justify="right")
+    for k, (covered, single) in enumerate(zip(section.coverage, section.single, strict=True), 1):
+        table.add_row(str(k), f"{covered:.1%}", f"{single:.1%}", f"{1.0 - single:.1%}")
+    return table
+
+
+def segments_table(section: SegmentsSection, rule: Segmented) -> Table:
+    """Per segment: the samples that chose, and its thresholds or those of all."""
+    table = Table(section.column, title="thresholds by segment", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("samples", justify="right")
+    table.add_column("thresholds of exits before the last")
+    values, counts = np.unique(rule.told if rule.told is not None else [], return_counts=True)
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        own = section.params.get(value)
+        table.add_row(value, str(count), _told(own["per_exit"]) if own else "those of all")
+    table.add_row("all", str(counts.sum()), _told(rule.common.thresholds))
+    return table
+
+
+def _told(thresholds: Sequence[float | None]) -> str:
+    return ", ".join("never" if one is None else f"{one:.4f}" for one in thresholds)
 
 
 def slices_table(found: list[Slice]) -> Table:

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from partitioner.calibrate.exit_rule import ExitRule
 from partitioner.calibrate.losses import LOSSES
 from partitioner.calibrate.pcee import PCEE
 from partitioner.calibrate.risk import RISK_CONTROLS
+from partitioner.calibrate.segments import Rule
 from split_core.errors import ConfigError
 from split_core.policy import PromiseSection
 from split_core.registry import suggestion
@@ -91,7 +91,7 @@ class Target:
         return bool(self._qualities()) or self.budget_ms is not None or self.max_offload is not None
 
 
-def reached(target: Target, rule: ExitRule, traces: Traces) -> dict[str, float]:
+def reached(target: Target, rule: Rule, traces: Traces) -> dict[str, float]:
     """What `rule` does to `traces`, for each thing that was asked.
 
     Accuracy is that of what exits answer; of all when they answer nothing.
