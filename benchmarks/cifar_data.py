@@ -15,7 +15,7 @@ from split_core.preprocess import Preprocess
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as the pretrained weights want them
 PREPROCESS = Preprocess(height=32, width=32, colour="rgb", mean=MEAN, std=STD)
-APART = 5000  # of the training images: what is trained on a finished network learns from images new to it
+APART = 10  # a tenth of the training images: what is trained on a finished network learns from images new to it
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,13 @@ def pictures(data: Path, split: str, work: Path) -> Pictures:
         np.savez(kept, images=images, labels=np.array([names.index(file.parent.name) for file in files], np.int64))
     with np.load(kept) as file:
         return Pictures(file["images"], file["labels"])
+
+
+def parts_of(data: Path, work: Path) -> tuple[Pictures, Pictures]:
+    """Training images to learn from, and those kept apart."""
+    every = pictures(data, "train", work)
+    learned = len(every.labels) - len(every.labels) // APART
+    return every.part(slice(learned)), every.part(slice(learned, None))
 
 
 def _pixels(file: Path) -> NDArray[np.uint8]:

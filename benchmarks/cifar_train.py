@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import resnet
-from benchmarks.cifar_data import APART, PREPROCESS, Pictures, class_names, pictures
+from benchmarks.cifar_data import PREPROCESS, class_names, parts_of
 from partitioner.examples import Examples
 from partitioner.manifest import Identity
 from partitioner.train.joint.bundle import write_bundle
@@ -85,18 +85,12 @@ class Recipe:
         return self.work / name / str(self.epochs)
 
 
-def learned_from(recipe: Recipe) -> Pictures:
-    """Training images but those kept apart."""
-    every = pictures(recipe.data, "train", recipe.work)
-    return every.part(slice(0, len(every.labels) - APART))
-
-
 def trained(name: str, recipe: Recipe) -> Path:
     """Train one network unless it is there; returns its ONNX file."""
     file = recipe.file(name)
     if file.exists():
         return file
-    part, (blocks, exits) = learned_from(recipe), NETWORKS[name]
+    part, (blocks, exits) = parts_of(recipe.data, recipe.work)[0], NETWORKS[name]
     torch.manual_seed(recipe.seed)
     module = Halved(resnet.EarlyResNet(blocks, exits=exits))
     learned = train(

@@ -51,19 +51,19 @@ def at_least(figure: str, value: float, unit: str, goal: float, against: str) ->
     return Goal(figure, round(float(value), 4), unit, goal, bool(value >= goal), against)
 
 
-def unpinned() -> None:
-    """Drops settings of the machine that users do not have."""
-    for name in PINNED:
-        os.environ.pop(name, None)
-
-
 def arguments(description: str | None) -> argparse.Namespace:
     """`--quick` and `--json FILE`; drops settings of the machine that users do not have."""
-    unpinned()
+    return parser_of(description).parse_args()
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """The same for a benchmark that takes more than these two."""
+    for name in PINNED:
+        os.environ.pop(name, None)
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
-    return parser.parse_args()
+    return parser
 
 
 def statistics(samples: Sequence[float], unit: str) -> dict[str, Any]:

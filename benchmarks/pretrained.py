@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cifar_data import PREPROCESS, class_names, pictures
-from benchmarks.harness import Goal, at_most, report, unpinned
+from benchmarks.harness import Goal, at_most, parser_of, report
 from partitioner.build import Wish, partition
 from partitioner.chain import Chain
 from partitioner.examples import Examples
@@ -169,13 +169,11 @@ def goals_of(figures: dict[str, Any]) -> list[Goal]:
 
 
 def options_of() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10: train and test, a folder per class")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="of ResNet-20, as torch.save wrote them")
     parser.add_argument("--samples", type=int, default=10_000, help="training images to learn from")
     parser.add_argument("--work", type=Path, default=Path("build/cifar"), metavar="DIR", help="keeps the images read")
-    parser.add_argument("--quick", action="store_true", help="the demo's network, few samples")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
     options = parser.parse_args()
     if options.data and not options.weights:
         parser.error("--data needs --weights")
@@ -184,7 +182,6 @@ def options_of() -> argparse.Namespace:
 
 def main() -> None:
     options = options_of()
-    unpinned()
     if options.data:
         job, epochs = cifar(options.data, options.weights, options.work, options.samples), 40
     else:
