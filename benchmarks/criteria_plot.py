@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 PANELS = {
     "one exit's probabilities": ("max_prob", "entropy", "margin", "energy", "exit_share"),
     "exits that agree": ("patience", "patience_entropy", "vote", "vote_or_unknown"),
-    "exits together": ("geometric_ensemble", "most_confident", "past_future", "gates"),
+    "exits together": ("geometric_ensemble", "most_confident", "past_future", "gates", "cascade"),
     "hidden states": ("similarity", "similarity_patience", "learned", "q_exit"),
 }
 GREY, ABOVE, BELOW = "0.85", 1.2, 9.0  # points of accuracy around that of the whole network

