@@ -15,6 +15,7 @@ from split_core.errors import BundleError
 from split_core.intake import Intake
 from split_core.profiles import HwProfile
 from split_core.tensors import Array, FloatArray
+from split_core.text import Text
 from split_core.tokeniser import Tokeniser
 
 
@@ -153,6 +154,11 @@ class Run:
         if self.depth == self._prefix.exits:
             return None
         return pooled(self._hidden[-1][self._prefix.head_feeds[self.depth - 1][0]])
+
+    @property
+    def tokens(self) -> Array | None:
+        """(T,) ids of the text's tokens; None for a picture."""
+        return self.item[0] if isinstance(self._prefix.intake, Text) else None
 
     def deepen(self) -> None:
         """Run the next segment.

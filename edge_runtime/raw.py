@@ -20,16 +20,18 @@ class Raw:
         exit: 1..K.
         logits: (C,).
         hidden: (D,), see `Run.pooled_hidden`; None when nobody wanted it, and at the last exit.
+        tokens: (T,) ids of the text's tokens; None for a picture.
     """
 
     exit: int
     logits: Array
     hidden: Array | None = None
+    tokens: Array | None = None
 
     @staticmethod
     def of(run: Run, logits: Array, *, hidden: bool) -> Raw:
         """Of the exit at the present depth; copied, for the engine may use its buffers again."""
-        return Raw(run.depth, np.array(logits), run.pooled_hidden() if hidden else None)
+        return Raw(run.depth, np.array(logits), run.pooled_hidden() if hidden else None, run.tokens)
 
     def read(self, reader: Reader, earlier: Sequence[Reading]) -> Reading:
         """As `reader` reads it, behind its own earlier readings.
@@ -37,7 +39,7 @@ class Raw:
         Raises:
             ConfigError: its criterion does not fit the network's hidden states.
         """
-        return reader.read(self.exit, self.logits, self.hidden if reader.wants_hidden else None, earlier)
+        return reader.read(self.exit, self.logits, self.hidden if reader.wants_hidden else None, earlier, self.tokens)
 
 
 def probe(prefix: Prefix) -> tuple[Raw, ...]:

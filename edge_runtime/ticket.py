@@ -77,7 +77,7 @@ class Ticket:
         if shadow is not None:
             self.raws.append(Raw.of(run, logits, hidden=shadow.reader.wants_hidden))
         hidden = run.pooled_hidden() if reader.wants_hidden else None
-        self.readings.append(reader.read(run.depth, logits, hidden, self.readings))
+        self.readings.append(reader.read(run.depth, logits, hidden, self.readings, run.tokens))
 
     def best(self) -> Reading:
         """The best local reading: one that a guard allows, the most confident, of equals the deeper."""

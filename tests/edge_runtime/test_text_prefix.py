@@ -12,12 +12,18 @@ pytest.importorskip("tokenizers")
 
 from edge_runtime.prefix import Prefix, Run
 from edge_runtime.profiling import profile
+from edge_runtime.raw import Raw
 from edge_runtime.sources.choose import items, source_for
+from partitioner.calibrate.record import record
+from partitioner.chain import Chain
+from partitioner.data import samples_of
 from split_core import bundle as bundles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle
+from split_core.criteria.build import make_criterion
 from split_core.errors import BundleError, DataError, SourceError
 from split_core.policy import CodecSection
+from split_core.readings import ExitCalibration, Reader
 from tests.text_world import lines, text_bundle, tokenizer_json, write_tsv
 
 
@@ -82,6 +88,29 @@ def test_a_text_network_is_profiled_with_texts(bundle: Bundle) -> None:
     assert [payload.codec for payload in measured.payloads] == ["tokens", "u8z", "u8z"]
     assert measured.payloads[0].bytes_p50 < measured.payloads[1].bytes_p50
     assert measured.tensor.n == 20
+
+
+@pytest.mark.parametrize("name", ["hash", "similarity"])
+def test_a_device_reads_a_text_by_its_tokens_and_states_as_calibration_does(
+    name: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    # token 2 is special, one in three leaves at each exit
+    arrays = {"exits": np.where(np.arange(30) == 2, 0, np.arange(30) % 3 + 1)} if name == "hash" else None
+    reader = Reader([ExitCalibration()] * 3, make_criterion(name, exits=3, arrays=arrays))
+    pairs = lines(12)
+    samples = samples_of(write_tsv(tmp_path / "x.tsv", pairs), bundle, slice(0, None))
+    backend = OnnxRuntimeBackend()
+    chain, codecs = Chain(bundle, backend, threads=1), CodecSection.usual(bundle.intake())
+    recorded = record(bundle.id, chain, samples, codecs=codecs, reader=reader, progress=lambda _: None)
+    prefix = Prefix(bundle, backend)
+    for (text, _), wanted in zip(pairs, recorded.confidence, strict=True):
+        run, readings = prefix.start(text), []
+        while run.depth < prefix.exits:
+            run.deepen()
+            raw = Raw.of(run, run.logits(), hidden=True)
+            readings.append(raw.read(reader, readings))
+        assert [one.confidence for one in readings] == pytest.approx(wanted.tolist(), abs=1e-6)
+    assert len(np.unique(recorded.confidence[:, 0])) > (2 if name == "hash" else 0)
 
 
 def test_what_a_device_warms_up_with_is_read_by_every_exit(bundle: Bundle) -> None:

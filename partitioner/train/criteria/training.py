@@ -23,13 +23,12 @@ from split_core.criteria.arrays import BUNDLE, CRITERION, write_arrays
 from split_core.criteria.base import HIDDEN
 from split_core.criteria.build import make_criterion
 from split_core.errors import DataError
-from split_core.preprocess import Preprocess
 from split_core.readings import ExitCalibration, Reader
 from split_core.tensors import Array, FloatArray
 from split_core.tokeniser import Tokeniser
 from split_core.traces import Traces
 
-IMAGES = 32  # that go through the network together
+IMAGES = 32  # that go through the network together; texts one by one
 
 Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # title and total; told what is done
 
@@ -107,8 +106,9 @@ def train_criterion(bundle: Bundle, examples: Examples, plan: CriterionPlan, out
 def seen(bundle: Bundle, examples: Examples, plan: CriterionPlan, steps: Steps) -> Traces:
     """Logits of all exits, tokens, and hidden states where the criterion reads them."""
     chain = Chain(bundle, OnnxRuntimeBackend(), threads=plan.threads or os.cpu_count() or 1)
-    wider = isinstance(examples.preprocess, Preprocess) and examples.rows > 1
-    examples = replace(examples, rows=IMAGES) if wider else examples
+    # Pooled states of each shall be those of each alone, as a device sees them.
+    together = IMAGES if examples.preprocess is None else min(IMAGES, examples.preprocess.together)
+    examples = replace(examples, rows=together) if examples.rows > 1 else examples
     kept = Kept(chain, len(examples), states=HIDDEN in CRITERIA.load(plan.criterion).needs)
     with steps("hidden states", len(examples)) as done:
         for batch in examples.batches():
