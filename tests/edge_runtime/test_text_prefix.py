@@ -72,6 +72,11 @@ def test_a_picture_is_no_frame_for_a_text_network(bundle: Bundle) -> None:
         Prefix(bundle, OnnxRuntimeBackend()).start(np.zeros((4, 4, 3), np.uint8))
 
 
+def test_a_text_is_no_frame_for_a_picture_network(tiny_bundle: Path) -> None:
+    with pytest.raises(DataError, match="got the text 'a film'"):
+        Prefix(bundles.load(tiny_bundle), OnnxRuntimeBackend()).start("a film")
+
+
 def test_a_tsv_gives_a_text_a_line(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "x.tsv", [("a film", 1), ("dull", 0), ("warm", 1)], header="text\tlabel\n")
     assert items(path, 9) == ["a film", "dull", "warm"]
