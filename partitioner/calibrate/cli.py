@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from partitioner.calibrate import codecs as codec_choice
 from partitioner.calibrate import fit as fitting
 from partitioner.calibrate import slices as slicing
 from partitioner.calibrate.codecs import CodecTable
+from partitioner.calibrate.diagram import KINDS, Diagram, diagram_of
 from partitioner.calibrate.fit import Fit, Wishes
 from partitioner.calibrate.options import CodecOptions, DecideOptions, GuardOptions, ObjectiveOptions, TargetOptions
 from partitioner.calibrate.record import Progress as Done
@@ -37,7 +38,7 @@ from split_core.option_groups import grouped
 from split_core.params import params_from_text
 from split_core.policy import CodecSection
 from split_core.readings import Reader
-from split_core.registry import suggestion
+from split_core.registry import resolve, suggestion
 from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
@@ -60,6 +61,7 @@ def calibrate(
     take: Take = "",
     trace_out: Annotated[Path | None, typer.Option("--trace", help="Write the calibration trace too, as .npz.")] = None,
     slices: Annotated[Path | None, typer.Option(help="CSV, a line per sample taken: accuracy by its columns.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw reliability diagrams: .svg, .png or .html.")] = None,
     threads: Threads = 0,
     seed: Annotated[int, typer.Option(help="Of the split into halves.", min=0)] = 0,
     as_json: AsJson = False,
@@ -69,6 +71,7 @@ def calibrate(
     Maps are fitted on one half of the samples, thresholds chosen on the other; what they do is printed from
     a half of that one that took no part.
     """
+    draw = _drawing_to(plot)
     bundle = bundles.load(bundle_dir)
     wishes = _wishes(bundle, deciding, targets, guarding, costs)
     raw = raw_reader(bundle.manifest.exits, wishes.build(bundle.manifest.exits))
@@ -83,6 +86,7 @@ def calibrate(
     if trace_out:
         traces.save(recorded.read_with(result.policy.reader(out.parent)), trace_out)
     policy.save(result.policy, out)
+    draw(diagram_of(bundle.manifest.name, result.apart))
     sliced = _sliced(result, metadata)
     if as_json:
         print(json.dumps({**_facts(result, out), "slices": [asdict(one) for one in sliced]}))
@@ -127,6 +131,16 @@ def _ready(bundle: Bundle, data: Path, take: str, threads: int) -> tuple[Samples
     samples = samples_of(data, bundle, take_from_text(take))
     backend = BACKENDS.load("onnxruntime")()
     return samples, chain_from_bundle(bundle, backend, threads=threads or os.cpu_count() or 1)
+
+
+def _drawing_to(path: Path | None) -> Callable[[Diagram], None]:
+    """Draws to `path`; looked for before anything is measured, so that what is missing is told at once."""
+    if path is None:
+        return lambda _: None
+    if path.suffix.lower() not in KINDS:
+        raise ConfigError(f"--plot {path}: expected a name that ends in {', '.join(KINDS)}")
+    draw = resolve("partitioner.calibrate.plot:draw", "--plot", "report")
+    return lambda diagram: draw(diagram, path)
 
 
 def _wishes(
