@@ -22,6 +22,7 @@ from partitioner.train.criteria.base import Lesson
 from partitioner.train.schedule import Schedule
 from split_core import bundle as bundles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.errors import DataError
 from split_core.traces import Traces, load, save
 
 ROWS = 50
@@ -68,12 +69,15 @@ def answers(recipe: Recipe, part: str, shown: Pictures) -> Traces:
 
 def taught(traces: Traces) -> dict[str, list[Arrays]]:
     """Trained arrays of every criterion that takes some from images, learned from samples new to the network."""
-    schedule, found = Schedule(), {}
-    lesson = Lesson(traces, *schedule.split(traces.samples), schedule)
+    schedule = Schedule()
+    lesson, found = Lesson(traces, *schedule.split(traces.samples), schedule), {}
     for name in TRAINERS:
-        if name not in ("hash", "exit_share"):  # one is for texts, the other is counted
-            print(f"training {name}", file=sys.stderr, flush=True)
+        if name in ("hash", "exit_share"):  # one is for texts, the other is counted
+            continue
+        try:
             found[name] = [TRAINERS.load(name)(**knob).fit(lesson).arrays for knob in KNOBS.get(name, [{}])]
+        except DataError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
     return found
 
 

@@ -65,6 +65,8 @@ def claim_goals(claims: Sequence[dict[str, Any]]) -> list[Goal]:
 
 def verdict(figures: dict[str, Any]) -> str:
     """The claim in words."""
+    if not figures["claim"]:
+        return "no target of PCEE needs as little compute as any of these networks"
     won = [one["network"] for one in figures["claim"] if one["accuracy"] > one["its accuracy"]]
     if len(won) == len(figures["claim"]):
         return "PCEE's claim holds here: at no more compute the network with exits is the more accurate one every time"

@@ -91,4 +91,5 @@ def test_the_claim_takes_the_highest_target_that_costs_no_more() -> None:
     assert [goal.met for goal in claim_goals(claims)] == [False, True]
     assert "small" in verdict({"claim": claims})
     assert "holds here" in verdict({"claim": claims[1:]})
+    assert "no target" in verdict({"claim": []})
     assert claim_table({"claim": claims}).row_count == 2
