@@ -18,6 +18,7 @@ CRITERIA = Registry(
         "similarity": "split_core.criteria.similarity:Similarity",
         "similarity_patience": "split_core.criteria.similarity:SimilarityPatience",
         "geometric_ensemble": "split_core.criteria.geometric_ensemble:GeometricEnsemble",
+        "cascade": "split_core.criteria.cascade:Cascade",
         "most_confident": "split_core.criteria.most_confident:MostConfident",
         "exit_share": "split_core.criteria.exit_share:ExitShare",
         "learned": "split_core.criteria.learned:Learned",

@@ -52,6 +52,13 @@ def trained(name: str, classes: int, exits: int) -> dict[str, Array] | None:
             "head_bias": (exits - 1, classes),
         },
         "gates": {"weight": (exits - 1, 4), "bias": (exits - 1,)},
+        "cascade": {
+            "own": (exits - 1, classes, classes),
+            "before": (exits - 1, classes, classes),
+            "shift": (exits - 1, classes),
+            "log_weights": (exits, exits),
+            "bias": (exits, classes),
+        },
     }
     if name == "hash":
         return {"exits": rng.integers(0, exits + 1, WORDS)}

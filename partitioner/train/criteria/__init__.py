@@ -12,6 +12,7 @@ TRAINERS = Registry(
         "q_exit": "partitioner.train.criteria.q_exit:QExitTrainer torch",
         "past_future": "partitioner.train.criteria.past_future:PastFutureTrainer torch",
         "geometric_ensemble": "partitioner.train.criteria.geometric_ensemble:GeometricEnsembleTrainer torch",
+        "cascade": "partitioner.train.criteria.cascade:CascadeTrainer torch",
         "hash": "partitioner.train.criteria.hash:HashTrainer",
         "exit_share": "partitioner.train.criteria.exit_share:ExitShareTrainer",
     },

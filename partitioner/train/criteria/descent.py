@@ -19,7 +19,7 @@ CHUNK = 2048  # rows that are measured together
 
 
 def descend(start: Mapping[str, Array], loss: Loss, lesson: Lesson) -> tuple[dict[str, Array], tuple[int, int]]:
-    """The arrays with the smallest loss on the rows to measure on.
+    """The arrays with the smallest loss on the rows to measure on, where the start knows nothing.
 
     Args:
         start: to begin with.
@@ -32,10 +32,26 @@ def descend(start: Mapping[str, Array], loss: Loss, lesson: Lesson) -> tuple[dic
     Raises:
         DataError: the loss is no number, or no epoch was better than the start.
     """
+    best, (found, epochs) = descend_or_stay(start, loss, lesson)
+    if not found:
+        tensors = {name: torch.from_numpy(value) for name, value in best.items()}
+        raise DataError(
+            f"learned nothing, validation loss never fell below {_apart(loss, tensors, lesson.measure):.4f}; "
+            "give more samples or another --learning-rate"
+        )
+    return best, (found, epochs)
+
+
+def descend_or_stay(start: Mapping[str, Array], loss: Loss, lesson: Lesson) -> tuple[dict[str, Array], tuple[int, int]]:
+    """As `descend`, but the start is an answer too: of epoch 0, where no epoch was better.
+
+    Raises:
+        DataError: the loss is no number.
+    """
     schedule = lesson.schedule
     tensors = {name: torch.tensor(value, dtype=torch.float32, requires_grad=True) for name, value in start.items()}
     optimiser = torch.optim.AdamW(list(tensors.values()), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    least = first = _apart(loss, tensors, lesson.measure)
+    least = _apart(loss, tensors, lesson.measure)
     best, found = _copied(tensors), 0
     for epoch in range(schedule.epochs):
         _epoch(loss, tensors, optimiser, lesson, epoch)
@@ -46,11 +62,6 @@ def descend(start: Mapping[str, Array], loss: Loss, lesson: Lesson) -> tuple[dic
             least, best, found = here, _copied(tensors), epoch + 1
         if epoch + 1 - found >= schedule.patience:
             break
-    if not found:
-        raise DataError(
-            f"learned nothing, validation loss never fell below {first:.4f}; "
-            "give more samples or another --learning-rate"
-        )
     return best, (found, epoch + 1)
 
 

@@ -15,7 +15,7 @@ class GeometricEnsembleTrainer:
     """Cross entropy of q_i, mean over exits i; q_i(c) is proportional to exp(mean_(j<=i) e^w_ij ln p_j(c) + b_ic).
 
     Wolczyk et al. 2021 (Zero Time Waste), its second phase: heads stay as they are.  It begins at w = b = 0, the
-    plain geometric mean.  Its first phase, heads that take the logits of the one before, is not here.
+    plain geometric mean.  Its first phase, heads that take the logits of the one before, is in `cascade`.
     """
 
     def fit(self, lesson: Lesson) -> Taught:
