@@ -1,6 +1,8 @@
 """Asked against reached, over many random splits: python -m benchmarks.calibration [--quick] [--json FILE] [--data DIR]
 
 1. the demo's own exits: risk controls (F1-F3 of the acceptance list) and PCEE (G1), and what blur does to PCEE (G2);
+   how often the bounds break their promise when calibration sets are independent draws, which splits of one pool are
+   not; what conformal sets cover;
 2. with --data DIR or OFFRAMP_DATA: the same controls on DIR/traces/calm-cnndm.npz, a published log.
 """
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from benchmarks.harness import Goal, arguments, at_least, at_most, report
+from partitioner.calibrate.abstain import abstaining, probabilities_of
 from partitioner.calibrate.exit_rule import ExitRule, at_exits, exits_by_threshold, mean_cost, shared_thresholds
 from partitioner.calibrate.fit import calibrate
 from partitioner.calibrate.losses import consistency
@@ -39,6 +42,7 @@ CALM = ((0.03, 100), (0.05, 100), (0.10, 100), (0.05, 1000))
 OURS = ((0.02, 500), (0.05, 500), (0.05, 100))
 ACCURACIES = (0.8, 0.85, 0.9)
 SLACK = 0.015  # of G1
+ALPHAS = (0.05, 0.1)
 
 
 def trials(losses: FloatArray, cost: FloatArray, epsilon: float, n: int, splits: int) -> dict[str, Any]:
@@ -93,6 +97,43 @@ def on_log(
         title = f"{where}, risk {epsilon:g}, n = {n}"
         figures[title] = trials(losses, cost, epsilon, n, splits)
         goals += goals_of(title, figures[title], splits)
+    return figures, goals
+
+
+def on_draws(losses: FloatArray, asked: Any, draws: int) -> tuple[dict[str, Any], list[Goal]]:
+    """F2 as it is promised: the pool is the population, so its risks are known, and calibration sets are drawn from it.
+
+    Each is drawn with replacement, so all are independent; a split's two halves are not, and splits share samples.
+    """
+    figures: dict[str, Any] = {}
+    goals: list[Goal] = []
+    risks, allowed = losses.mean(axis=0), DELTA + 3 * (DELTA * (1 - DELTA) / draws) ** 0.5
+    for (epsilon, n), name in itertools.product(asked, ("wsr", "ltt")):
+        control, broken = RISK_CONTROLS.load(name), 0
+        for seed in range(draws):
+            drawn = np.random.default_rng([seed, n]).integers(0, len(losses), n)
+            broken += risks[control(losses[drawn], epsilon=epsilon, delta=DELTA) or 0] > epsilon
+        title = f"{name} broken in {draws} independent draws, risk {epsilon:g}, n = {n}"
+        figures[title] = broken / draws
+        goals.append(at_most(f"F2 {title}", broken / draws, "share", allowed, "0.1 + 3 s.e."))
+    return figures, goals
+
+
+def on_sets(probabilities: FloatArray, labels: NDArray[np.int64], splits: int) -> tuple[dict[str, Any], list[Goal]]:
+    """Conformal sets of the worst covered exit, made of one half of the samples and counted on the other."""
+    figures: dict[str, Any] = {}
+    goals: list[Goal] = []
+    for alpha in ALPHAS:
+        made = []
+        for seed in range(splits):
+            order = np.random.default_rng(seed).permutation(len(labels))
+            made.append(abstaining(probabilities[order], labels[order], alpha, per_class=False)[0])
+        coverage = np.array([one.coverage for one in made])
+        unsure = 1.0 - np.mean([one.single for one in made], axis=0)
+        least, error = coverage.mean(axis=0).min(), coverage.std(axis=0).max() / splits**0.5
+        title = f"conformal sets, alpha {alpha:g}"
+        figures[title] = {"covered": coverage.mean(axis=0).round(4).tolist(), "unsure": unsure.round(4).tolist()}
+        goals.append(at_least(f"{title}: least mean coverage", least, "share", 1 - alpha - 3 * error, "asked - 3 s.e."))
     return figures, goals
 
 
@@ -157,9 +198,11 @@ def demo(splits: int) -> tuple[dict[str, Any], list[Goal]]:
     exits = exits_by_threshold(kept.confidence, shared_thresholds(read.rows(here).confidence))
     depth = mean_cost(exits, np.arange(1.0, raw.exits + 1))
     figures, goals = on_log("demo", at_exits(consistency(kept), exits), depth, OURS, splits)
+    drawn, kept_goals = on_draws(at_exits(consistency(kept), exits), OURS, 20 * splits)
+    sets, set_goals = on_sets(probabilities_of(kept, reader), kept.labels, splits)
     shifted = demo_traces(blurred(images[rest]), labels[rest]).read_with(reader)
     more, others = pcee_trials(kept, shifted, splits)
-    return {**figures, **more}, [*goals, *others]
+    return {**figures, **drawn, **sets, **more}, [*goals, *kept_goals, *set_goals, *others]
 
 
 def main() -> None:

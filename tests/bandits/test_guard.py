@@ -181,6 +181,13 @@ def test_an_answer_that_is_unsure_to_the_end_is_marked() -> None:
     assert subject.mark(plan, readings[-1]) == UNSURE
 
 
+def test_what_nobody_may_answer_the_last_exit_answers_though_another_is_surer() -> None:
+    subject, _ = guard(Arm(4, 0.0), Limits(predicate=lambda _: False))
+    plan, readings, action = play(subject, ALONE, readings_of([0] * 4, [0.99, 0.9, 0.8, 0.6]))
+    assert action == Answer(4)
+    assert subject.mark(plan, readings[-1]) == GUARDRAIL
+
+
 def test_the_predicate_is_asked_once_per_exit_and_only_about_answers() -> None:
     asked: list[int] = []
 
