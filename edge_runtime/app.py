@@ -77,6 +77,7 @@ class EdgeApp:
             source or make_source(config),
             fps=config.source.fps,
             limit=config.source.limit,
+            every=config.source.every,
             clock=time.monotonic,
             wake=self.channel.wake,
         )

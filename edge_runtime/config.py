@@ -17,12 +17,14 @@ class SourceSection(Section):
         kind: name in `edge_runtime.sources.SOURCES`.
         fps: frames per second at most; 0 takes them as they come.
         limit: stop after so many frames; 0 never.
+        every: wait until a frame is taken instead of dropping it for a newer one; for files, not for cameras.
         options: what that kind of source takes: `path`, `loop`, ...
     """
 
     kind: str
     fps: float = Field(default=0.0, ge=0)
     limit: int = Field(default=0, ge=0)
+    every: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
 
 

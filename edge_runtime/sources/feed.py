@@ -8,12 +8,14 @@ from collections.abc import Callable
 from edge_runtime.sources.base import Frame, Source
 from split_core.errors import SourceError
 
+PATIENCE_S = 0.25  # longest wait before the thread looks whether it shall stop
+
 
 class NewestFrame:
     """A slot for one frame.  Putting a second one drops the first and counts it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self._frame: Frame | None = None
         self.offered = 0
         self.dropped = 0
@@ -34,7 +36,13 @@ class NewestFrame:
         """The newest frame that was not taken yet, or None."""
         with self._lock:
             frame, self._frame = self._frame, None
+            self._lock.notify()
             return frame
+
+    def wait_until_taken(self, timeout_s: float) -> bool:
+        """Block until there is nothing to take, at most so long; is that so?"""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._frame is None, timeout_s)
 
 
 class Feed:
@@ -44,16 +52,24 @@ class Feed:
         source: read by the thread alone.
         fps: frames per second at most; 0 for as fast as the source gives them.
         limit: stop after so many frames; 0 for no limit.
+        every: wait with the next frame until the last one was taken, so that none is dropped.
         clock: monotonic seconds.
         wake: called after every frame and at the end.
     """
 
     def __init__(
-        self, source: Source, *, fps: float, limit: int, clock: Callable[[], float], wake: Callable[[], None]
+        self,
+        source: Source,
+        *,
+        fps: float,
+        limit: int,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+        every: bool = False,
     ) -> None:
         self.slot = NewestFrame()
         self.error: SourceError | None = None
-        self._source, self._limit, self._clock, self._wake = source, limit, clock, wake
+        self._source, self._limit, self._clock, self._wake, self._every = source, limit, clock, wake, every
         self._period_s = 1.0 / fps if fps else 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
@@ -96,5 +112,7 @@ class Feed:
                 return
             self.slot.put(Frame(seq, self._clock(), item))
             self._wake()
+            while self._every and not self._stopping.is_set() and not self.slot.wait_until_taken(PATIENCE_S):
+                pass
             seq += 1
             due_at_s = self._next_due_s(due_at_s, self._clock())

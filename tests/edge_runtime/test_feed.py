@@ -97,3 +97,26 @@ def test_pacing_never_gives_more_than_was_asked(fps):
     feed._read_all()
     gaps = np.diff(moments[1:])
     assert gaps.min() >= 0.9 / fps - 4e-4
+
+
+def every_feed(count: int) -> Feed:
+    return Feed(Pictures(count), fps=0.0, limit=0, clock=lambda: 0.0, wake=lambda: None, every=True)
+
+
+def test_a_feed_that_waits_drops_nothing():
+    feed, seen = every_feed(50), []
+    feed.start()
+    while not (feed.ended and feed.slot.empty):
+        frame = feed.slot.take()
+        if frame is not None:
+            seen.append(frame.seq)
+    assert seen == list(range(50))
+    assert feed.slot.dropped == 0
+
+
+def test_a_feed_that_waits_ends_when_it_is_stopped():
+    feed = every_feed(50)
+    feed.start()
+    feed.stop()
+    assert feed.ended
+    assert feed.slot.offered <= 1
