@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -132,15 +133,23 @@ def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: flo
 def watch(ticket: Ticket, ending: Ending) -> list[Finding]:
     """Show the frame to the drift monitor; returns what has changed.
 
-    Only a reading counts that was taken whatever the frame looked like: the first of this device, or the
-    worker's when the frame was shipped unread.
+    A reading counts that was taken whatever the frame looked like: the first of this device, or the worker's when
+    the frame was shipped unread.  Behind a cascade's own thresholds those after the first count, too.
     """
     monitor, arm = ticket.rules.monitor, ticket.plan.arm
     if ticket.readings:
         first = ticket.readings[0]
         asked = arm is not None and arm.split == first.exit
-        return monitor.see(first.exit, first.confidence, arm.threshold if arm and asked else None)
+        found = monitor.see(first.exit, first.confidence, arm.threshold if arm and asked else None)
+        if monitor.sees_on and first.exit == 1 and len(ticket.readings) > 1:
+            found += monitor.see_on(_without_gap(ticket.readings))
+        return found
     return monitor.see(ending.reading.exit, ending.reading.confidence) if ending.reply else []
+
+
+def _without_gap(readings: Sequence[Reading]) -> list[float]:
+    """Confidences of exits 2, 3, ... as far as each was asked after the one before."""
+    return [reading.confidence for exit, reading in enumerate(readings, 1) if reading.exit == exit > 1]
 
 
 def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, started_s: float) -> FrameRecord:

@@ -168,6 +168,8 @@ class Evidence(Section):
         risk: chance, per exit, that it does not hold on data like the calibration samples.
         codecs: measured on `codec_samples` of the samples.
         confidence_histograms: one per exit; empty when drift cannot be watched.
+        reached_histograms: of exits 2, 3, ..., over the samples that the thresholds let get there; as many as hold
+            enough samples, none without thresholds of our own.
         promises: what was asked of the thresholds, when anything was.
     """
 
@@ -179,6 +181,7 @@ class Evidence(Section):
     codec_samples: int = Field(default=0, ge=0)
     codecs: tuple[CodecEvidence, ...] = ()
     confidence_histograms: tuple[ConfidenceHistogram, ...] = ()
+    reached_histograms: tuple[ConfidenceHistogram, ...] = ()
     promises: tuple[PromiseSection, ...] = ()
 
 
@@ -310,8 +313,9 @@ def differences(old: PolicyFile, new: PolicyFile) -> list[str]:
 def _legible(policy: PolicyFile) -> dict[str, Any]:
     """The file as JSON types, histograms as one number per exit: nobody compares bins by eye."""
     document = policy.model_dump(mode="json")
-    histograms = document["evidence"]["confidence_histograms"]
-    document["evidence"]["confidence_histograms"] = [sha256_of(canonical_json(h))[:12] for h in histograms]
+    for name in ("confidence_histograms", "reached_histograms"):
+        histograms = document["evidence"][name]
+        document["evidence"][name] = [sha256_of(canonical_json(h))[:12] for h in histograms]
     return document
 
 

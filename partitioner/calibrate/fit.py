@@ -28,10 +28,18 @@ from partitioner.calibrate.temperature import fit_temperature
 from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
 from split_core.criteria.base import Criterion, Plain
 from split_core.criteria.build import make_criterion
-from split_core.drift.histogram import histograms
+from split_core.drift.histogram import histograms, reached_histograms
 from split_core.errors import ConfigError, DataError, TraceError
 from split_core.objective import Objective
-from split_core.policy import BanditSection, CodecSection, Evidence, ExitSection, ObjectiveSection, PolicyFile
+from split_core.policy import (
+    BanditSection,
+    CodecSection,
+    ConfidenceHistogram,
+    Evidence,
+    ExitSection,
+    ObjectiveSection,
+    PolicyFile,
+)
 from split_core.readings import ExitCalibration, Reader, softmax
 from split_core.shown import Shown
 from split_core.tensors import FloatArray
@@ -177,9 +185,15 @@ def fit(
         objective=ObjectiveSection(**asdict(wishes.objective)),
         ship="hidden" if wishes.ship == "hidden" else "any",
         codecs=codecs,
-        evidence=_evidence(traces, wishes, table, kept).model_copy(update={"confidence_histograms": histograms(read)}),
+        evidence=_evidence(traces, wishes, table, kept).model_copy(update=_seen_at_calibration(read, kept)),
     )
     return Fit(policy, held_out, apart, kept)
+
+
+def _seen_at_calibration(read: Traces, kept: Kept | None) -> dict[str, tuple[ConfidenceHistogram, ...]]:
+    """What drift is measured against; thresholds of our own say which samples get to later exits."""
+    reached = reached_histograms(read, kept.rule.common.exits(read)) if kept else ()
+    return {"confidence_histograms": histograms(read), "reached_histograms": reached}
 
 
 def _evidence(traces: Traces, wishes: Wishes, table: CodecTable, kept: Kept | None) -> Evidence:

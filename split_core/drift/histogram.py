@@ -6,12 +6,14 @@ import itertools
 from bisect import bisect_right
 
 import numpy as np
+from numpy.typing import NDArray
 
 from split_core.policy import ConfidenceHistogram
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
 QUANTILES = 32
+LEAST = 500  # samples: with fewer, chance alone explains what would have to be noticed
 # Reliability maps have flat parts, where many samples share a value: an edge lies this far beside it,
 # so that the last bit of another machine's arithmetic moves nobody into the next bin.
 BESIDE = 1e-6
@@ -24,6 +26,22 @@ def histograms(traces: Traces) -> tuple[ConfidenceHistogram, ...]:
         traces: of the calibration samples, read as the shipped policy reads: `traces.read_with(policy.reader())`.
     """
     return tuple(histogram(traces.confidence[:, k]) for k in range(traces.exits))
+
+
+def reached_histograms(traces: Traces, exits: NDArray[np.int64]) -> tuple[ConfidenceHistogram, ...]:
+    """Of exits 2, 3, ... over the samples that get there; up to the first exit with fewer than `LEAST` of them.
+
+    Args:
+        traces: as for `histograms`.
+        exits: (N,) where the policy's thresholds answer each sample, from 0.
+    """
+    found = []
+    for k in range(1, traces.exits):
+        there = traces.confidence[exits >= k, k]
+        if len(there) < LEAST:
+            break
+        found.append(histogram(there))
+    return tuple(found)
 
 
 def histogram(confidence: FloatArray) -> ConfidenceHistogram:

@@ -1,7 +1,8 @@
 """All detectors of all exits behind one call per frame.
 
-It is told about readings that were taken *whatever the frame looked like*: the first of each frame. Later
-ones are of frames that were not sure before, and the bandit changes which, so no calibration matches them.
+It is told about readings that were taken *whatever the frame looked like*: the first of each frame.  Later ones are
+of frames that were not sure before.  A bandit changes which these are, so no calibration matches them.  The thresholds
+of a cascade stay what they are, so what gets to exit 2, 3, ... can be compared with what got there at calibration.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Finding:
     """What one detector says of one exit.
 
     Attributes:
-        detector: a name of `DETECTORS`, or "exits_earlier", "exits_later".
+        detector: a name of `DETECTORS`, with "reached_" before it where only frames count that got there, or
+            "exits_earlier", "exits_later".
         exit: 1..K.
         drift: how far.
     """
@@ -40,10 +42,13 @@ class ExitWatch:
         histogram: of its confidences at calibration.
         window: see the detectors.
         detectors: names in `DETECTORS`.
+        prefix: of the findings' names.
     """
 
-    def __init__(self, exit: int, histogram: ConfidenceHistogram, window: int, detectors: Sequence[str]) -> None:
-        self._exit = exit
+    def __init__(
+        self, exit: int, histogram: ConfidenceHistogram, window: int, detectors: Sequence[str], prefix: str = ""
+    ) -> None:
+        self._exit, self._prefix = exit, prefix
         self._detectors: dict[str, Detector] = {name: DETECTORS.load(name)(histogram, window) for name in detectors}
         self._updates = tuple(detector.update for detector in self._detectors.values())
         self._share = ExitShare(histogram, window)
@@ -60,7 +65,11 @@ class ExitWatch:
 
     def findings(self) -> list[Finding]:
         """What every detector says now."""
-        found = [Finding(name, self._exit, detector.state()) for name, detector in self._detectors.items()]
+        found = [
+            Finding(self._prefix + name, self._exit, detector.state()) for name, detector in self._detectors.items()
+        ]
+        if self._prefix:
+            return found
         shares = {"exits_earlier": self._share.earlier(), "exits_later": self._share.later()}
         return [*found, *(Finding(name, self._exit, drift) for name, drift in shares.items())]
 
@@ -72,6 +81,9 @@ class DriftMonitor:
         histograms: one per exit, of the policy file; empty watches nothing.
         window: readings per exit that are compared.
         detectors: names in `DETECTORS`.
+        reached: of exits 2, 3, ... over the samples that got there; for a cascade whose thresholds are those that
+            calibration chose, without a guard.
+        threshold: of exit 1, of such a cascade; None where it depends on the class, and for bandits.
 
     Attributes:
         cause: what fired first; None while nothing has.
@@ -82,7 +94,12 @@ class DriftMonitor:
         histograms: Sequence[ConfidenceHistogram],
         window: int = 500,
         detectors: Sequence[str] = tuple(DETECTORS),
+        *,
+        reached: Sequence[ConfidenceHistogram] = (),
+        threshold: float | None = None,
     ) -> None:
+        self._reached = [ExitWatch(k, one, window, detectors, "reached_") for k, one in enumerate(reached, 2)]
+        self._threshold = threshold
         self._exits = [ExitWatch(k, histogram, window, detectors) for k, histogram in enumerate(histograms, 1)]
         self._findings: dict[tuple[str, int], Finding] = {}
         self.cause: Finding | None = None
@@ -111,7 +128,19 @@ class DriftMonitor:
         if exit > len(self._exits):
             return []
         watch = self._exits[exit - 1]
+        if exit == 1 and threshold is None:
+            threshold = self._threshold
         return self._look(watch) if watch.see(confidence, threshold) else []
+
+    def see_on(self, confidences: Sequence[float]) -> list[Finding]:
+        """Take in what exits 2, 3, ... said of a frame that got there, in order; returns as `see`."""
+        pairs = zip(self._reached, confidences)  # noqa: B905  (neither must be as long as the other)
+        return [finding for watch, one in pairs if watch.see(one, None) for finding in self._look(watch)]
+
+    @property
+    def sees_on(self) -> bool:
+        """Is there anything to compare such readings with?"""
+        return bool(self._reached)
 
     def findings(self) -> list[Finding]:
         """The newest of every detector and exit that was looked at."""

@@ -174,3 +174,29 @@ def test_drift_marks_outcomes_and_a_new_policy_begins_anew(tiny_bundle: Path):
     world.camera([0.03, 0.06])
     world.play(0.5)
     assert [outcome.drifted for outcome in world.outcomes[150:]] == [False, False]
+
+
+def test_later_exits_are_watched_only_behind_thresholds_that_nothing_else_moves(camera: Camera):
+    sure = histogram(np.full(1000, 0.999))
+    evidence = {"confidence_histograms": (sure,) * 3, "reached_histograms": (sure,)}
+    cascade = BanditSection(name="cascade", params={"per_exit": [0.9, 0.9]})
+    camera.activate(evidence=evidence, bandit=cascade)
+    assert camera.load().rules().monitor.sees_on
+    assert not camera.load(bandit={"name": "edge_only"}).rules().monitor.sees_on
+    camera.activate(evidence=evidence, bandit=cascade, guard={"never_early": [1]})
+    assert not camera.load().rules().monitor.sees_on
+    camera.activate(evidence=evidence)
+    assert not camera.load().rules().monitor.sees_on
+
+
+def test_readings_behind_the_first_exit_reach_the_monitor_in_order(tiny_bundle: Path):
+    world = World(tiny_bundle, "cascade", params={"per_exit": [None, None]})
+    unlike = histogram(np.linspace(0.0, 0.1, 1000))
+    monitor = DriftMonitor((), window=100, reached=(unlike, unlike))
+    world.loop.adopt(replace(world.loop.rules, monitor=monitor))
+    world.camera([0.03 * n for n in range(1, 121)])
+    world.play(5.0)
+    assert {(one.detector, one.exit) for one in monitor.findings() if one.drift.fired} >= {
+        ("reached_psi", 2),
+        ("reached_psi", 3),
+    }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from split_core.drift import DETECTORS
 from split_core.drift.exit_share import ExitShare
-from split_core.drift.histogram import Reference, histogram, histograms
+from split_core.drift.histogram import LEAST, Reference, histogram, histograms, reached_histograms
 from split_core.drift.ks import ks, ks_limit
 from split_core.drift.monitor import DriftMonitor
 from split_core.drift.page_hinkley import PageHinkley
@@ -176,3 +176,43 @@ def test_without_histograms_nothing_is_watched():
     monitor = DriftMonitor(())
     assert monitor.see(3, 0.1) == []
     assert not monitor.void
+
+
+def test_only_samples_that_got_there_are_in_the_histogram_of_a_later_exit():
+    confidence = np.column_stack([np.linspace(0, 1, 2000), np.linspace(1, 0, 2000), np.full(2000, 0.5)])
+    traces = Traces(confidence, np.zeros((2000, 3), np.int64), np.zeros(2000, np.int64))
+    exits = np.where(confidence[:, 0] >= 0.5, 0, 1)
+    [second] = reached_histograms(traces, exits)  # nobody gets to the third
+    assert sum(second.counts) == 1000
+    assert Reference(second).at_least(0.5) == pytest.approx(1.0, abs=0.05)  # all 2,000: 0.5
+    assert reached_histograms(traces.rows(np.arange(1000 - LEAST + 1, 2000)), exits[1000 - LEAST + 1 :]) == ()
+
+
+def test_drift_behind_the_first_exit_is_seen_where_the_first_exit_sees_none():
+    first, second = histogram(confidences(1, 5000)), histogram(confidences(2, 5000))
+    watching = DriftMonitor((first,) * 3, reached=(second,))
+    blind = DriftMonitor((first,) * 3)
+    for here, there in zip(confidences(3, 2000), confidences(4, 2000, shift=0.4), strict=True):
+        for monitor in (watching, blind):
+            monitor.see(1, float(here))
+            monitor.see_on([float(there), 0.5])
+    assert watching.void
+    assert watching.cause is not None
+    assert (watching.cause.exit, watching.cause.detector[:8]) == (2, "reached_")
+    assert not blind.void
+
+
+def test_a_cascades_first_threshold_is_enough_to_notice_that_exits_move():
+    monitor = DriftMonitor((histogram(confidences(1, 5000)),), threshold=0.9)
+    found = [one for x in np.full(500, 0.95) for one in monitor.see(1, float(x))]
+    assert "exits_earlier" in {one.detector for one in found}
+
+
+def test_what_was_found_before_a_restart_stays():
+    before, after = (DriftMonitor((histogram(confidences(1, 5000)),)) for _ in range(2))
+    for x in confidences(2, 1000, shift=0.5):
+        before.see(1, float(x))
+    assert before.cause is not None
+    assert not after.void
+    after.voided(before.cause)
+    assert after.void
