@@ -98,6 +98,18 @@ def read_examples(path: Path, manifest: Manifest, count: int) -> Examples:
     return Examples(items, labels, manifest.image, rows_of(manifest))
 
 
+def taken(path: Path, examples: Examples, wanted: slice) -> Examples:
+    """Those of a file's first samples that were asked for.
+
+    Raises:
+        DataError: there are not so many.
+    """
+    needed = wanted.start + 1 if wanted.stop is None else wanted.stop
+    if needed > len(examples):
+        raise DataError(f"{path}: holds {len(examples)} samples, --take asks for number {needed}")
+    return examples.part(wanted)
+
+
 def rows_of(manifest: Manifest) -> int:
     """How many samples may run together."""
     return BATCH if manifest.cuts[0].tensors[0].shape[0] is None else 1

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,20 +15,21 @@ from rich.progress import Progress
 from rich.table import Table
 
 from partitioner.data import take_from_text
-from partitioner.examples import Examples, examples_of
+from partitioner.examples import Examples, examples_of, taken
 from partitioner.heads import TRAINABLE
 from partitioner.importers.request import Request as ImportRequest
 from partitioner.sources import read_network
 from partitioner.train import criteria_cli
 from partitioner.train.criteria import TRAINERS
 from partitioner.train.criteria.plan import CriterionPlan
+from partitioner.train.progress import steps_on
 from partitioner.train.schedule import Schedule
 from partitioner.train.targets import TARGETS
 from partitioner.train.targets.base import Softness
 from partitioner.verify import TOLERANCE
 from split_core import bundle as bundles
 from split_core.bundle import Bundle
-from split_core.errors import ConfigError, DataError
+from split_core.errors import ConfigError
 from split_core.params import params_from_text
 from split_core.registry import resolve
 
@@ -88,7 +88,7 @@ def train(
         params = params_from_text(criterion_param or (), "--criterion-param")
         asked = CriterionPlan(criterion, params, schedule, threads)
         return criteria_cli.run(
-            bundle, lambda: _examples(data, bundle, take), asked, arrays, steps=_steps, as_json=as_json
+            bundle, lambda: _examples(data, bundle, take), asked, arrays, steps=steps_on, as_json=as_json
         )
     softness = _softness(temperature, mix)
     training: Any = resolve("partitioner.train.training:train", "offramp train", "partition,torch")
@@ -110,7 +110,7 @@ def train(
         tolerance=tolerance,
     )
     with Progress(console=Console(stderr=True), disable=as_json, transient=True) as bar:
-        trained: Trained = training(bundle, examples, plan, request, _steps(bar))
+        trained: Trained = training(bundle, examples, plan, request, steps_on(bar))
     _show(trained, plan, as_json=as_json)
 
 
@@ -141,20 +141,7 @@ def _exits(text: str) -> tuple[int, ...]:
 def _examples(path: Path, bundle: Bundle, take: str) -> Examples:
     wanted = take_from_text(take)
     examples = examples_of(path, bundle, ALL if wanted.stop is None else wanted.stop)
-    needed = wanted.start + 1 if wanted.stop is None else wanted.stop
-    if needed > len(examples):
-        raise DataError(f"{path}: holds {len(examples)} samples, --take asks for number {needed}")
-    return examples.part(wanted)
-
-
-def _steps(bar: Progress) -> Callable[[str, int], Any]:
-    @contextmanager
-    def step(title: str, total: int) -> Iterator[Callable[[int], None]]:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
-        bar.remove_task(task)
-
-    return step
+    return taken(path, examples, wanted)
 
 
 def _show(trained: Trained, plan: Plan, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from partitioner.build import Wish
-from partitioner.examples import Examples, read_examples
+from partitioner.examples import Examples, read_examples, taken
 from partitioner.importers import MODULE
 from partitioner.importers.module import built_to_train
 from partitioner.importers.torch import check_installed, source_of
@@ -28,7 +28,7 @@ from partitioner.train.joint.rows import Epoch
 from partitioner.train.joint.training import JointlyTrained, train
 from partitioner.train.training import Steps
 from split_core.config import load
-from split_core.errors import ConfigError, DataError, ModelError
+from split_core.errors import ConfigError, ModelError
 from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess
 
@@ -135,12 +135,9 @@ def _two_rows(inputs: Inputs) -> tuple[Any, ...]:
 def _examples(work: Work, manifest: Manifest, inputs: Inputs) -> Examples:
     wanted = work.take
     examples = read_examples(work.data, manifest, ALL if wanted.stop is None else wanted.stop)
-    needed = wanted.start + 1 if wanted.stop is None else wanted.stop
-    if needed > len(examples):
-        raise DataError(f"{work.data}: holds {len(examples)} samples, --take asks for number {needed}")
     names = [tensor.name for tensor in manifest.cuts[0].tensors]
     if set(names) != set(inputs.names):
         raise ModelError(f"{work.model}: takes {', '.join(inputs.names)}, but its answer needs only {', '.join(names)}")
     if len(names) > 1:
         examples = replace(examples, items=tuple(examples.items[names.index(name)] for name in inputs.names))
-    return examples.part(wanted)
+    return taken(work.data, examples, wanted)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from partitioner.importers.torch_outputs import Named, outputs_of
 from partitioner.train.joint.checkpoint import Arrays, Checkpoint
 from partitioner.train.joint.exits import logits_of
 from partitioner.train.joint.feed import Feed
-from partitioner.train.joint.fitting import Fitting, Lesson, state_of
+from partitioner.train.joint.fitting import Fitting, Lesson, load, state_of
 from partitioner.train.joint.plan import JointPlan
 from partitioner.train.joint.rows import Epoch, JointRow
 from partitioner.train.schedule import Schedule
@@ -97,7 +98,7 @@ def train(
     began = time.perf_counter()
     feed = Feed(examples, plan.augmentation, channels_last=plan.channels_last)
     learn, measure = Schedule(validation=plan.validation, seed=plan.seed).split(len(examples))
-    names = _exit_names(Named(module, keywords), feed.plain(learn[:2]), int(feed.labels.max()) + 1)
+    names = _exit_names(Named(module, keywords), feed.plain(learn[: plan.batch]), int(feed.labels.max()) + 1)
     data_sha256 = hash_of(examples)
     kept = Checkpoint(checkpoint, _key(module, data_sha256, plan))
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
@@ -128,22 +129,29 @@ def train(
 
 
 def _exit_names(network: Named, tensors: list[Tensor], classes: int) -> list[str]:
-    """Names of the exits in the graph, from running the module once.
+    """Names of the exits in the graph, from running the module once in either mode.
 
     Raises:
         ModelError: it does not run, gives no class logits, or fewer of them than there are classes.
     """
-    network.eval()
-    with torch.no_grad():
-        try:
-            raw = foreign(lambda: network.raw(*tensors))
-        except ForeignError as error:
-            taken = ", ".join(f"{str(one.dtype)[6:]} {tuple(one.shape)}" for one in tensors)
-            raise ModelError(f"forward fails on {taken}: {error}") from error
+    before = state_of(network.network)
+    _run(network.train(), tensors)
+    load(network.network, before)  # running means have moved
+    raw = _run(network.eval(), tensors)
     logits = logits_of(raw)
     if classes > logits[-1].shape[1]:
         raise DataError(f"the samples have a label {classes - 1}, the network {logits[-1].shape[1]} classes")
     return [name for name in outputs_of(raw) if not name.startswith("hidden_")]
+
+
+def _run(network: Named, tensors: list[Tensor]) -> Any:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        try:
+            return foreign(lambda: network.raw(*tensors))
+        except ForeignError as error:
+            mode = "training" if network.training else "evaluation"
+            taken = ", ".join(f"{str(one.dtype)[6:]} {tuple(one.shape)}" for one in tensors)
+            raise ModelError(f"forward fails in {mode} on {taken}: {error}") from error
 
 
 def _rows(names: Sequence[str], measured: Epoch, said: np.ndarray) -> list[JointRow]:

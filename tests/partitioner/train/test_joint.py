@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 
 from partitioner.chain import Chain
 from partitioner.examples import Examples
+from partitioner.importers.module import built_to_train
 from partitioner.train.joint.bundle import write_bundle
 from partitioner.train.joint.exits import with_exits
 from partitioner.train.joint.fitting import state_of
@@ -24,7 +26,8 @@ from partitioner.train.joint.training import train
 from partitioner.train.joint.weightings import WEIGHTINGS
 from split_core import bundle as bundles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
-from split_core.errors import ConfigError
+from split_core.errors import ConfigError, ModelError
+from split_core.preprocess import Preprocess
 from tests.partitioner.train.joint_modules import Body, WithItsOwn
 from tests.tiny import IDENTITY, PREPROCESS, tiny_samples
 
@@ -127,3 +130,33 @@ def test_the_bundle_answers_as_the_module_does(tmp_path: Path, head: str) -> Non
         expected = [one.numpy() for one in trained.module(torch.from_numpy(batch))]
     for made, theirs in zip(Chain(bundle, OnnxRuntimeBackend(), threads=1).run([batch]).logits, expected, strict=True):
         np.testing.assert_allclose(made, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_a_module_that_cannot_be_trained_so_is_refused_before_the_first_step() -> None:
+    alone = replace(
+        samples(), items=(samples().items[0][:, :1],), preprocess=Preprocess(height=1, width=8, colour="gray")
+    )
+    with pytest.raises(ModelError, match="forward fails in training"):
+        train(network(), alone, SHORT)
+    norm = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4))
+    with pytest.raises(ModelError, match="more than 1 value"):
+        train(norm, samples(), replace(SHORT, batch=1))
+
+
+def test_looking_at_a_module_first_changes_nothing_in_it() -> None:
+    module = network()
+    before = state_of(module)
+    with pytest.raises(ConfigError, match="depths"):
+        train(module, samples(), replace(SHORT, depths=(1.0,)))
+    assert all(np.array_equal(value, before[name]) for name, value in state_of(module).items())
+
+
+def test_what_the_factory_froze_stays() -> None:
+    module, _ = built_to_train("tests.partitioner.train.joint_modules:Frozen", {}, seed=1)
+    before = state_of(module)
+    train(module, samples(200), SHORT)
+    moved = {name for name, value in state_of(module).items() if not np.array_equal(value, before[name])}
+    assert not {name for name, _ in module.first.named_parameters(prefix="first")} & moved
+    assert {name for name, _ in module.second.named_parameters(prefix="second")} <= moved
+    again, _ = built_to_train("tests.partitioner.train.joint_modules:Frozen", {}, seed=2)
+    assert not np.array_equal(state_of(again)["answer.1.weight"], before["answer.1.weight"])
