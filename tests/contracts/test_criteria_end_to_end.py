@@ -138,3 +138,10 @@ def test_a_criterion_goes_from_training_to_replay(
 def test_what_needs_arrays_can_be_trained() -> None:
     needed = {name for name in CRITERIA if WEIGHTS in CRITERIA.load(name).needs}
     assert needed <= set(TRAINERS) <= set(CRITERIA)
+
+
+def test_the_documentation_has_a_line_for_every_criterion() -> None:
+    page = Path(__file__).parents[2] / "docs" / "criteria.md"
+    lines = [line.split("|") for line in page.read_text(encoding="utf-8").splitlines()]
+    told = [cells[1].strip().strip("`") for cells in lines if len(cells) == 8]
+    assert sorted(told[2:]) == sorted(CRITERIA)
