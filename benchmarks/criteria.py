@@ -161,6 +161,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10: train and test, a folder per class in each")
     parser.add_argument("--work", type=Path, default=Path("build/cifar"), metavar="DIR", help="keeps what is trained")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of every network that is not in --work")
+    parser.add_argument("--networks", default="small,middle,large", metavar="NAMES", help="without exits, beside it")
     options: argparse.Namespace = parser.parse_args()
     return options
 
@@ -173,7 +174,7 @@ def savings_of(options: argparse.Namespace) -> tuple[dict[str, Any], list[Goal]]
         console.print(savings_table(savings))
         return savings, savings_goals(savings)
     cifar: Any = resolve("benchmarks.criteria_cifar:cifar", "benchmarks.criteria --data", "partition,torch")
-    setting, rest, claims = cifar(options.data, options.work, options.epochs)
+    setting, rest, claims = cifar(options.data, options.work, options.epochs, options.networks.split(","))
     savings = {**compared(setting), **rest}
     console.print(savings_table(savings), claim_table(savings))
     return savings, [*savings_goals(savings), *claims]

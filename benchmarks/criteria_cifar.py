@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cifar_data import PREPROCESS, Pictures, parts_of, pictures
-from benchmarks.cifar_train import NETWORKS, Recipe, trained
+from benchmarks.cifar_train import Recipe, trained
 from benchmarks.criteria_data import Arrays, Setting, compute_shares, macs_of, nodes_of_exits
 from benchmarks.criteria_pcee import claim_goals, claimed, pcee_rows
 from benchmarks.harness import Goal
@@ -31,10 +31,12 @@ KNOBS: dict[str, Sequence[dict[str, float]]] = {"gates": [{"cost": cost} for cos
 EARLY = "early"  # the network with exits; the others have none
 
 
-def cifar(data: Path, work: Path, epochs: int) -> tuple[Setting, dict[str, Any], list[Goal]]:
+def cifar(
+    data: Path, work: Path, epochs: int, without_exits: Sequence[str]
+) -> tuple[Setting, dict[str, Any], list[Goal]]:
     """Train what is not in `work`; then the network with exits, the ones without, PCEE's table, and its goals."""
     recipe = Recipe(data, work, epochs)
-    files = {name: trained(name, recipe) for name in NETWORKS}
+    files = {name: trained(name, recipe) for name in (EARLY, *without_exits)}
     apart, tested = parts_of(data, work)[1], pictures(data, "test", work)
     traces = answers(recipe, "test", tested)
     half = traces.samples // 2
