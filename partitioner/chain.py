@@ -9,7 +9,7 @@ from split_core.backends.base import Backend
 from split_core.bundle import Bundle
 from split_core.criteria.base import pooled_rows
 from split_core.tensors import Array, FloatArray
-from split_core.tokeniser import token_input
+from split_core.text import roles_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Chain:
         manifest, pieces = bundle.manifest, bundle.manifest.variant(precision)
         self._segments = [bundle.session(piece, backend, threads=threads) for piece in pieces.segments]
         self._heads = [bundle.session(piece, backend, threads=threads) for piece in pieces.heads]
-        self._ids = token_input([tensor.spec for tensor in manifest.cuts[0].tensors])
+        roles = roles_of([tensor.spec for tensor in manifest.cuts[0].tensors])
+        self._ids = roles.index("ids") if roles else None
         self._classifies = manifest.labels is not None
         names = [tuple(tensor.name for tensor in cut.tensors) for cut in manifest.cuts]
         self._taken = [[names[k].index(name) for name in piece.inputs] for k, piece in enumerate(manifest.heads, 1)]

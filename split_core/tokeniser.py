@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from split_core.errors import DataError
 from split_core.files import sha256_of
-from split_core.tensors import TensorSpec
 
 
 class Tokeniser(BaseModel):
@@ -47,18 +45,3 @@ class Tokeniser(BaseModel):
         if self.sha256 not in (None, found):
             raise DataError(f"{path}: sha256 is {found[:12]}, expected {str(self.sha256)[:12]}; give that file")
         return self.model_copy(update={"sha256": found})
-
-
-def token_input(specs: Sequence[TensorSpec]) -> int | None:
-    """Which of a network's inputs holds the ids of tokens: the one of integers (batch, tokens) that is no mask or type.
-
-    None when there is no such input, or more than one.
-    """
-    found = [
-        place
-        for place, spec in enumerate(specs)
-        if len(spec.row_shape) == 1
-        and spec.dtype.startswith("int")
-        and not any(word in spec.name.lower() for word in ("mask", "type"))
-    ]
-    return found[0] if len(found) == 1 else None
