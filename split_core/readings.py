@@ -121,12 +121,17 @@ class Reader:
         """
         if not np.isfinite(logits).all():
             return Reading(exit, 0, 0.0)
-        probabilities = softmax(logits, self._calibrations[exit - 1].temperature)
         if self._score is None:
-            scaled = np.asarray(logits, np.float64) / self._calibrations[exit - 1].temperature
-            return self._judged(Seen(exit, scaled, probabilities, hidden, tokens), earlier)
+            return self._judged(self.see(exit, logits, hidden, tokens), earlier)
+        probabilities = softmax(logits, self._calibrations[exit - 1].temperature)
         score = min(1.0, max(0.0, self._score(probabilities)))
         return Reading(exit, int(probabilities.argmax()), self._mapped(exit, score), probabilities)
+
+    def see(self, exit: int, logits: Array, hidden: Array | None = None, tokens: Array | None = None) -> Seen:
+        """What an exit with finite logits shows, unjudged; what later exits are judged with."""
+        temperature = self._calibrations[exit - 1].temperature
+        scaled = np.asarray(logits, np.float64) / temperature
+        return Seen(exit, scaled, softmax(logits, temperature), hidden, tokens)
 
     def _mapped(self, exit: int, score: float) -> float:
         knots = self._maps[exit - 1]

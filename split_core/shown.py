@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +53,36 @@ class Shown:
         Raises:
             TraceError: the criterion needs hidden states or tokens, which were not kept.
         """
+        self._check(reader)
+        for row in range(len(self)):
+            readings: list[Reading] = []
+            for place in range(self.logits.shape[1]):
+                readings.append(self._reading(reader, row, place, readings))
+            yield readings
+
+    def read_last(self, reader: Reader) -> Iterator[Reading]:
+        """The last exit of each frame in turn, as `read` gives it; those before it are seen, but not judged.
+
+        Raises:
+            TraceError: see `read`.
+        """
+        self._check(reader)
+        last = self.logits.shape[1] - 1
+        before = range(last) if reader.wants_earlier else ()
+        for row in range(len(self)):
+            earlier = [
+                Reading(
+                    place + 1,
+                    0,
+                    0.0,
+                    seen=reader.see(place + 1, self.logits[row, place], *self._with(reader, row, place)),
+                )
+                for place in before
+                if np.isfinite(self.logits[row, place]).all()
+            ]
+            yield self._reading(reader, row, last, earlier)
+
+    def _check(self, reader: Reader) -> None:
         if reader.wants_hidden and not self.hidden and self.logits.shape[1] > 1:
             raise TraceError(
                 "the criterion needs hidden states, this trace kept none; record it with 'offramp trace --hidden'"
@@ -62,13 +92,12 @@ class Shown:
                 "the criterion needs the tokens of a text, this trace has none; choose another criterion for images, "
                 "or record the trace again"
             )
-        for row in range(len(self)):
-            yield self._frame(reader, row)
 
-    def _frame(self, reader: Reader, row: int) -> list[Reading]:
-        tokens = self.tokens[row] if reader.wants_tokens else None
-        readings: list[Reading] = []
-        for place, logits in enumerate(self.logits[row]):
-            hidden = self.hidden[place][row] if reader.wants_hidden and place < len(self.hidden) else None
-            readings.append(reader.read(place + 1, logits, hidden, readings, tokens))
-        return readings
+    def _reading(self, reader: Reader, row: int, place: int, earlier: Sequence[Reading]) -> Reading:
+        hidden, tokens = self._with(reader, row, place)
+        return reader.read(place + 1, self.logits[row, place], hidden, earlier, tokens)
+
+    def _with(self, reader: Reader, row: int, place: int) -> tuple[Array | None, Array | None]:
+        """What one exit reads beside its logits: hidden state and tokens."""
+        hidden = self.hidden[place][row] if reader.wants_hidden and place < len(self.hidden) else None
+        return hidden, self.tokens[row] if reader.wants_tokens else None

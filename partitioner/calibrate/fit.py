@@ -230,7 +230,7 @@ class View:
         """(N,) what a `Reader` with this calibration gives for the last exit shown, of finite logits."""
         if not isinstance(self.criterion, Plain):
             reader = Reader([*self.before, calibration], self.criterion)
-            return np.array([readings[-1].confidence for readings in shown.read(reader)], np.float64)
+            return np.array([one.confidence for one in shown.read_last(reader)], np.float64)
         probabilities = softmax(shown.logits[:, -1], calibration.temperature)
         scores = np.clip([self.criterion.score(row) for row in probabilities], 0.0, 1.0)
         if not calibration.scores:

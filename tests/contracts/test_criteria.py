@@ -16,6 +16,7 @@ from split_core.criteria.base import EARLIER, HIDDEN, LOGITS, TOKENS, WEIGHTS, C
 from split_core.criteria.build import make_criterion
 from split_core.errors import ConfigError, SplitError
 from split_core.readings import ExitCalibration, Reader, Reading, softmax
+from split_core.shown import Shown
 from split_core.tensors import Array
 
 EXITS, WIDTH = 4, 6  # of the frames that are shown; every hidden state is (WIDTH,)
@@ -255,3 +256,16 @@ def test_every_error_of_a_criterion_is_one_of_ours() -> None:
 
 def test_plain_criteria_score_probabilities_directly() -> None:
     assert [name for name in CRITERIA if isinstance(made(name), Plain)] == ["max_prob", "entropy", "margin"]
+
+
+@EVERY
+def test_the_last_exit_alone_is_read_as_it_is_behind_the_others(name: str) -> None:
+    frames = [random_frame(EXITS, 3, seed) for seed in range(10)]
+    logits = np.array([[one.logits for one in shown] for shown in frames], np.float32)
+    logits[3, 1] = np.nan  # a broken exit on the way
+    hidden = tuple(np.array([shown[place].hidden for shown in frames]) for place in range(EXITS - 1))
+    shown = Shown(logits, hidden, np.array([one[0].tokens for one in frames], np.int32))
+    reader = Reader([ExitCalibration(1.3, (0.0, 0.4, 1.0), (0.1, 0.5, 0.9))] * EXITS, made(name))
+    for exits in range(1, EXITS + 1):
+        whole = [readings[-1] for readings in shown.upto(exits).read(reader)]
+        assert list(shown.upto(exits).read_last(reader)) == whole
