@@ -106,7 +106,7 @@ class EdgeApp:
         self.metrics.watch_drift(lambda: self.loop.rules.monitor)
         guardrail = loaded.guardrail
         self.metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
-        return EdgeLoop(
+        loop = EdgeLoop(
             self.feed.slot,
             prefix=prefix,
             reader=rules.reader,
@@ -123,6 +123,8 @@ class EdgeApp:
             on_drift=self._tell_drift,
             on_shadowed=shadow.put,
         )
+        loop.adopt(rules)  # with all that they say: their id, too
+        return loop
 
     def _follow(self, config: EdgeConfig, loaded: Artefacts) -> PolicyWatch | None:
         if not Path(config.policy).is_dir():

@@ -15,13 +15,18 @@ from split_core import policy as policies
 from split_core import profiles
 from split_core.cli import main
 from split_core.config import parsed
-from split_core.policy import BanditSection, ExitSection, PolicyFile
+from split_core.drift.base import Drift
+from split_core.drift.monitor import Finding
+from split_core.policy import BanditSection, ExitSection, ObjectiveSection, PolicyFile
+from split_core.policy_state import read_states
 from split_core.policy_store import PolicyStore
 from split_core.telemetry.decisions import read_log, read_notes, verify
 from split_core.telemetry.metrics import exposition
 from split_core.telemetry.shadow import ShadowRecord
 from tests.edge_runtime.world import profile
 from tests.tiny import tiny_samples
+
+FOUND = Finding("ks", 1, Drift(0.3, 0.2, True))
 
 
 @pytest.fixture
@@ -105,3 +110,49 @@ def test_a_policy_in_the_shadow_is_asked_and_reported(site: Path, tiny_bundle: P
     assert 'offramp_shadow_frames_total{answered="elsewhere"} 20.0' in exposition(app.metrics.registry).decode()
     assert main(["policy", "shadow-report", str(decisions)]) == 0
     assert "would be answered elsewhere: 100.0 %" in capsys.readouterr().out
+
+
+def test_rollback_brings_back_what_the_policy_had_learned_and_its_void_mark(site: Path, tiny_bundle: Path, capsys):
+    store, state = PolicyStore(site / "store2"), site / "state.json"
+    for version, mu in enumerate((0.01, 0.5), 1):  # at other prices nothing that was learned holds
+        file = PolicyFile(version=version, bundle_id=bundles.load(tiny_bundle).id, exits=(ExitSection(),) * 3)
+        policies.save(file.model_copy(update={"objective": ObjectiveSection(mu=mu)}), site / "grid.yaml")
+        store.add(site / "grid.yaml")
+        if version == 1:
+            store.promote("active")
+    config = {
+        "bundle": str(tiny_bundle),
+        "policy": str(store.folder),
+        "profile": str(site / "profile.yaml"),
+        "state": str(state),
+        "source": {"kind": "array", "fps": 100, "options": {"path": str(site / "images.npz"), "loop": True}},
+    }
+    app = EdgeApp(parsed(config, EdgeConfig, "test"))
+    first = app.loop.rules.id
+    first_choices: list[int] = []
+    other_choices: list[int] = []
+
+    def follow(outcome, record) -> None:
+        """40 frames by the first, 10 by the second, then the first again until its first frame."""
+        choices = app.loop.rules.policy.state()["choices"]
+        if app.loop.rules.id == first:
+            first_choices.append(choices)
+        else:
+            other_choices.append(choices)
+        if len(first_choices) == 40 and not other_choices:
+            app.loop.rules.monitor.voided(FOUND)
+            store.promote("active")
+        elif len(other_choices) == 10:
+            store.rollback()
+        elif (other_choices and app.loop.rules.id == first) or len(first_choices) > 3000:
+            app.stop()
+
+    app.loop._on_outcome = (*app.loop._on_outcome, follow)
+    app.run()
+    assert other_choices[:3] == [1, 2, 3]
+    assert first_choices == list(range(1, len(first_choices) + 1))
+    assert app.loop.rules.monitor.void
+    said = capsys.readouterr().out
+    assert "starting afresh" in said
+    assert "going on with what it had learned when it was in force; drift had voided its promises" in said
+    assert [one.void for one in read_states(state)] == [FOUND, None]
