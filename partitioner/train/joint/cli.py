@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # it reaches torch
 @grouped
 def train_joint(
     model: Annotated[str, typer.Argument(metavar="MODULE", help="package.module:factory of a torch module.")],
-    data: Annotated[Path, typer.Option(help="Labelled samples: an .npz, or a folder per class.")],
+    data: Annotated[Path, typer.Option(help="Labelled samples: an .npz, a folder per class, or a .tsv.")],
     network: NetworkOptions,
     loss: LossOptions,
     stepping: StepOptions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from partitioner.build import Wish
-from partitioner.examples import Examples, read_examples, taken
+from partitioner.examples import Examples, examples_of, taken
 from partitioner.importers import MODULE
 from partitioner.importers.module import built_to_train
 from partitioner.importers.torch import check_installed, source_of
 from partitioner.importers.torch_inputs import Inputs, inputs_of, parameters_of
 from partitioner.inputs import BATCH, InputSpec, arguments, input_specs
-from partitioner.manifest import Identity, NetworkFile
+from partitioner.manifest import TOKENISER, Identity, NetworkFile
 from partitioner.sources import kind_of, name_of
 from partitioner.train.joint.bundle import rehearsed, write_bundle
 from partitioner.train.joint.exits import with_exits
@@ -27,10 +27,12 @@ from partitioner.train.joint.plan import JointPlan
 from partitioner.train.joint.rows import Epoch
 from partitioner.train.joint.training import JointlyTrained, train
 from partitioner.train.training import Steps
+from split_core.bundle import Bundle
 from split_core.config import load
 from split_core.errors import ConfigError, ModelError
 from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess
+from split_core.text import Text
 
 ALL = 1 << 40  # samples
 
@@ -75,8 +77,7 @@ def run(work: Work, plan: JointPlan, steps: Steps, tell: Callable[[int, Epoch], 
         manifest, notes = rehearsed(module, inputs, identity, wish)
     for note in notes:
         print(f"offramp: note: {note}", file=sys.stderr)
-    examples = _examples(work, manifest, inputs)
-    keywords = inputs.names if inputs.by_name else None
+    examples, keywords = _examples(work, identity, manifest), _keywords(work.model, manifest, inputs)
     trained = train(module, examples, plan, keywords=keywords, checkpoint=work.checkpoint, steps=steps, tell=tell)
     with steps("writing and proving", 1):
         root = write_bundle(
@@ -97,11 +98,13 @@ def _identity(work: Work) -> Identity:
         raise ConfigError(f"{work.model}: joint training changes a torch module; give package.module:factory")
     options = work.options
     said = load(options.config, NetworkFile) if options.config else NetworkFile()
+    folder = options.config.parent if options.config else Path()
     return Identity(
         name=options.name or said.name or name_of(work.model),
         version=options.version or said.version or "1",
         labels=said.labels,
-        preprocess=said.settled(options.config.parent if options.config else Path()),
+        preprocess=said.settled(folder),
+        tokeniser=said.tokeniser(folder),
     )
 
 
@@ -132,12 +135,22 @@ def _two_rows(inputs: Inputs) -> tuple[Any, ...]:
     return inputs.at(inputs.cases((2, 1, 3))[0])
 
 
-def _examples(work: Work, manifest: Manifest, inputs: Inputs) -> Examples:
-    wanted = work.take
-    examples = read_examples(work.data, manifest, ALL if wanted.stop is None else wanted.stop)
-    names = [tensor.name for tensor in manifest.cuts[0].tensors]
+def _examples(work: Work, identity: Identity, manifest: Manifest) -> Examples:
+    """The samples, as the bundle that will be takes them."""
+    held = {} if identity.tokeniser is None else {TOKENISER: identity.tokeniser}
+    examples = examples_of(work.data, Bundle(work.out, manifest, {}, held), work.take.stop or ALL)
+    if isinstance(examples.preprocess, Text) and not examples.preprocess.batches:
+        raise ModelError(f"{work.model}: takes no mask, so texts of many lengths cannot be learned from together")
+    return taken(work.data, examples, work.take)
+
+
+def _keywords(model: str, manifest: Manifest, inputs: Inputs) -> tuple[str, ...] | None:
+    """Names to pass the samples' tensors by, which come in the manifest's order; None where that is the module's."""
+    names = tuple(tensor.name for tensor in manifest.cuts[0].tensors)
     if set(names) != set(inputs.names):
-        raise ModelError(f"{work.model}: takes {', '.join(inputs.names)}, but its answer needs only {', '.join(names)}")
-    if len(names) > 1:
-        examples = replace(examples, items=tuple(examples.items[names.index(name)] for name in inputs.names))
-    return taken(work.data, examples, wanted)
+        raise ModelError(f"{model}: takes {', '.join(inputs.names)}, but its answer needs only {', '.join(names)}")
+    if inputs.by_name:
+        return names
+    if names != inputs.names:
+        raise ModelError(f"{model}: its inputs have other names in its forward; say them with --input")
+    return None

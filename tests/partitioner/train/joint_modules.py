@@ -70,3 +70,23 @@ class Map(Body):
     def forward(self, image: Tensor) -> Tensor:
         state: Tensor = self.first(image)
         return state
+
+
+class Reads(nn.Module):
+    """The mean of the tokens that the mask keeps, before and after a layer; the mask comes first."""
+
+    def __init__(self, words: int = 16) -> None:
+        super().__init__()
+        self.words = nn.Embedding(words, 8)
+        self.layer = nn.Linear(8, 8)
+        self.early, self.late = nn.Linear(8, 2), nn.Linear(8, 2)
+
+    def forward(self, attention_mask: Tensor, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        state = self.words(input_ids)
+        deeper = torch.tanh(self.layer(state))
+        return self.early(_mean(state, attention_mask)), self.late(_mean(deeper, attention_mask))
+
+
+def _mean(state: Tensor, mask: Tensor) -> Tensor:
+    kept = mask.float().unsqueeze(2)
+    return (state * kept).sum(1) / kept.sum(1)

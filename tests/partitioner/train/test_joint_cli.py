@@ -17,6 +17,7 @@ import torch
 
 from split_core import bundle as bundles
 from split_core import cli
+from tests import text_world
 from tests.tiny import LABELS, tiny_samples
 
 MODULES = "tests.partitioner.train.joint_modules"
@@ -116,3 +117,19 @@ def test_samples_without_labels_are_refused(folder: Path, tmp_path: Path, capsys
 def test_a_network_file_is_no_module(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "joint", "x.onnx", "--data", str(folder / "labelled.npz"), "--out", str(tmp_path)]) == 2
     assert "give package.module:factory" in capsys.readouterr().err
+
+
+def test_a_network_of_texts_learns_from_a_tsv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tokenizers")
+    (tmp_path / "tokenizer.json").write_bytes(text_world.tokenizer_json())
+    preprocess = {"tokeniser": "tokenizer.json", "max_length": text_world.MAX_LENGTH}
+    said = {"name": "reviews", "labels": ["negative", "positive"], "preprocess": preprocess}
+    (tmp_path / "text.yaml").write_text(yaml.safe_dump(said))
+    names = said["labels"]
+    (tmp_path / "texts.tsv").write_text("".join(f"{text}\t{names[label]}\n" for text, label in text_world.lines(600)))
+    words = ["--data", str(tmp_path / "texts.tsv"), "--config", str(tmp_path / "text.yaml"), "--out", str(tmp_path)]
+    shapes = ["--input", "attention_mask=int64:batch,sequence(6:9)", "--input", "input_ids=int64:batch,sequence"]
+    assert cli.main(["train", "joint", f"{MODULES}:Reads", *words, *shapes, *QUICK, "--epochs", "20", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [row["accuracy"] > 0.9 for row in facts["exits"]] == [True, True]
+    assert bundles.load(Path(facts["bundle"])).intake() is not None
