@@ -4,10 +4,10 @@ The inner policy decides as ever.  An early answer of its is taken only if the g
 the frame goes on: deeper on the plan, shipped at its end, and run to the last exit in reach when nothing may be
 shipped.  Where nothing deeper is left the frame is answered all the same, and `mark` says what is wrong with it.
 
-**What is learned.**  To the inner policy a reading that must not answer is one of confidence 0: it is worth
-nothing as an answer, and arms with a threshold ship it.  Deciding and learning see the same readings, and the
-action, verdict and cost are those that happened.  Frames that the guard ran beyond the plan teach nothing: no arm
-would have done that.
+**What is learned.**  What happened: the action, verdict and cost of the frame.  A reading that must not answer is
+told with a confidence below every threshold, because under this guard no arm answers with it and all ship it;
+where the inner policy decides it is one of confidence 0.  Frames that the guard ran beyond the plan teach nothing:
+no arm would have done that.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from split_core.readings import Reading
 
 # Why an answer is not one to rely on; "" is fine.
 NEVER_EARLY, UNSURE, GUARDRAIL = "never_early", "unsure", "guardrail"
+
+WORTHLESS, BARRED = 0.0, -1.0  # the confidence of a forbidden reading where the inner policy decides, and learns
 
 Predicate = Callable[[Reading], bool]
 
@@ -89,7 +91,7 @@ class Guard:
         plan, inner = _parts(plan)
         if len(readings) > len(inner.heads):
             return self._go_on(plan, readings) if self._against(plan, readings[-1]) else Answer(readings[-1].exit)
-        action = self.inner.next(inner, self._judged(plan, readings))
+        action = self.inner.next(inner, self._judged(plan, readings, WORTHLESS))
         if not isinstance(action, Answer) or not self._against(plan, _at(readings, action.exit)):
             return action
         return self._go_on(plan, readings)
@@ -115,7 +117,8 @@ class Guard:
             return
         # The caller may say that nothing is to be learned from a plan that it got.
         told = inner if inner.learns == plan.learns else replace(inner, learns=plan.learns)
-        self.inner.learn(replace(observation, plan=told, readings=self._judged(plan, observation.readings)))
+        readings = self._judged(plan, observation.readings, BARRED)
+        self.inner.learn(replace(observation, plan=told, readings=readings))
 
     def state(self) -> dict[str, Any]:
         """The inner policy's: the guard learns nothing."""
@@ -137,8 +140,8 @@ class Guard:
         """Orders readings by how good an answer they are: allowed ones first, then by confidence, then by depth."""
         return not self.mark(plan, reading), reading.confidence, reading.exit
 
-    def _judged(self, plan: GuardedPlan, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-        return tuple(_worthless(one) if self._barred(plan, one) else one for one in readings)
+    def _judged(self, plan: GuardedPlan, readings: tuple[Reading, ...], confidence: float) -> tuple[Reading, ...]:
+        return tuple(replace(one, confidence=confidence) if self._barred(plan, one) else one for one in readings)
 
     def _barred(self, plan: GuardedPlan, reading: Reading) -> bool:
         """Must this reading not answer early, as far as that is known without asking the predicate?"""
@@ -170,7 +173,3 @@ def _parts(plan: Plan) -> tuple[GuardedPlan, Plan]:
 
 def _at(readings: tuple[Reading, ...], exit: int) -> Reading:
     return next(one for one in readings if one.exit == exit)
-
-
-def _worthless(reading: Reading) -> Reading:
-    return replace(reading, confidence=0.0)

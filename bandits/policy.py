@@ -139,7 +139,8 @@ class Observation:
 
     Attributes:
         plan: the plan that was followed.
-        readings: computed on the device, in order of exit.
+        readings: computed on the device, in order of exit; a guard tells a confidence of -1, below every
+            threshold, where the exit was not allowed to answer.
         action: how the device ended: `Answer` or `Ship`.
         verdict: the final exit's reading, when the cloud's answer came back in time; None when the frame
             was not shipped or the reply was lost.

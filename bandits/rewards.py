@@ -114,6 +114,6 @@ class UcbeeReward:
         if isinstance(observation.action, Answer):
             return [(arm, 0.0) for arm in played]
         assert observation.verdict is not None  # a lost reply never gets here
-        gain = max(observation.verdict.confidence - reading.confidence, 0.0)
+        gain = max(observation.verdict.confidence - max(reading.confidence, 0.0), 0.0)
         shipped = gain - self._mu * float(plan.context.costs.ship[reading.exit])
         return [(arm, 0.0 if reading.confidence >= self._thresholds[arm] else shipped) for arm in played]

@@ -110,7 +110,7 @@ class Strata:
         for reading in readings:
             cell = reading.exit * self._bins + bisect_right(self._thresholds, reading.confidence)
             self._sums[READ, cell] += self._weight
-            self._sums[CONFIDENCE, cell] += self._weight * reading.confidence
+            self._sums[CONFIDENCE, cell] += self._weight * max(0.0, reading.confidence)
             cells.append(cell)
         if final is not None:
             for cell in cells if ran_to_end else cells[-1:]:

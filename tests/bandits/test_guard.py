@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from bandits import POLICIES
 from bandits.arms import ArmTable, next_action
 from bandits.build import make_policy
-from bandits.guard import GUARDRAIL, NEVER_EARLY, UNSURE, Guard, Limits
+from bandits.guard import GUARDRAIL, NEVER_EARLY, UNSURE, Guard, GuardedPlan, Limits
 from bandits.policy import Action, Answer, Arm, Context, Costs, Observation, Plan, Ship
+from bandits.replay import replay
 from split_core.conformal import ConformalSets
 from split_core.objective import Objective
 from split_core.readings import Reading
-from tests.bandits.frames import context, play
+from split_core.traces import Traces
+from tests.bandits.frames import context, path_model, play, random_traces
 from tests.contracts.test_policies import costs
 
 EXITS = 4
@@ -140,7 +142,7 @@ def test_a_class_that_never_exits_early_is_shipped() -> None:
     subject.learn(Observation(plan, readings, action, verdict, 21.0))
     (told,) = inner.taught
     assert (told.action, told.verdict, told.cost) == (Ship(2), verdict, 21.0)
-    assert [one.confidence for one in told.readings] == [0.0, 0.0]
+    assert [one.confidence for one in told.readings] == [-1.0, -1.0]
     assert told.plan.heads == (1, 2)
 
 
@@ -208,6 +210,34 @@ def test_what_the_caller_forbids_to_learn_stays_unlearned() -> None:
     assert isinstance(action, Answer)
     subject.learn(Observation(replace(plan, learns=False), readings, action, None, 1.0))
     assert [told.plan.learns for told in inner.taught] == [False]
+
+
+class Told(Guard):
+    """Tells the inner policy confidences as if nothing were forbidden."""
+
+    def learn(self, observation: Observation) -> None:
+        assert isinstance(observation.plan, GuardedPlan)
+        assert observation.plan.inner is not None
+        self.inner.learn(replace(observation, plan=observation.plan.inner))
+
+
+def mean_reward(kind: type[Guard], kept: Limits, traces: Traces, name: str = "grid") -> float:
+    model = path_model(EXITS)
+    inner = make_policy(name, exits=EXITS, rng=np.random.default_rng(0), objective=model.objective)
+    run = replay(kind(inner, kept, exits=EXITS), traces, model, np.random.default_rng(1))
+    return float(run.reward[-1500:].mean())
+
+
+def test_a_learner_finds_out_that_reading_early_exits_is_in_vain() -> None:
+    traces, kept = random_traces(4000, EXITS, seed=1), Limits(never=True)
+    best = max(mean_reward(Guard, kept, traces, name) for name in ("edge_only", "cloud_only", "offload_all"))
+    assert mean_reward(Guard, kept, traces) >= best - 0.005
+    assert mean_reward(Told, kept, traces) < best - 0.02
+
+
+def test_a_learner_still_answers_early_what_is_allowed() -> None:
+    traces, kept = random_traces(4000, EXITS, seed=1), Limits(never_early=frozenset({0, 1, 2}))
+    assert mean_reward(Guard, kept, traces) >= mean_reward(Guard, kept, traces, "cloud_only") + 0.001
 
 
 def test_a_plan_of_somebody_else_is_our_bug() -> None:

@@ -172,5 +172,5 @@ def test_the_learner_is_told_what_happened(tiny_bundle: Path) -> None:
     played(world)
     shipped = [one for one in taught if one.verdict is not None]
     assert shipped
-    assert all(reading.confidence == 0.0 for one in taught for reading in one.readings if reading.exit < world.exits)
+    assert all(reading.confidence == -1.0 for one in taught for reading in one.readings if reading.exit < world.exits)
     assert all(one.cost < DEADLINE_S * 1e3 for one in shipped)
