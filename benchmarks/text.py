@@ -22,7 +22,7 @@ from rich.table import Table
 from bandits.compare import compare
 from bandits.path_model import PathModel
 from benchmarks.harness import Goal, at_least, at_most, report
-from benchmarks.text_drift import LOST, Watcher, ramp, streams
+from benchmarks.text_drift import LOST, SHOWN, Watcher, ramp, streams
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import traces
@@ -173,14 +173,18 @@ def policies_table(rows: list[dict[str, Any]], ship: str) -> Table:
 
 
 def drift_table(rows: dict[str, dict[str, Any]]) -> Table:
-    table = Table("texts", title="drift, as exit 1 sees it")
-    for column in ("accuracy", "agrees", "early", "PSI", "KS", "alarm after"):
+    table = Table("texts", title="drift: PSI and KS of exit 1's confidences, KS of tokens and of pieces of words")
+    for column in ("accuracy", "agrees", "early", "PSI", "KS", "tokens", "pieces", "by confidence", "alarm"):
         table.add_column(column, justify="right")
     for name, row in rows.items():
         right = "unknown" if row["accuracy"] is None else f"{row['accuracy']:.1%}"
-        told = [f"{row['agrees']:.1%}", f"{row['early']:.0%}", *(_number(row[key]) for key in ("psi", "ks"))]
-        table.add_row(name, right, *told, "never" if row["fires_after"] is None else str(row["fires_after"]))
+        told = [f"{row['agrees']:.1%}", f"{row['early']:.0%}", *(_number(row[key]) for key in SHOWN)]
+        table.add_row(name, right, *told, *(_after(row[key]) for key in ("confidence_fires_after", "fires_after")))
     return table
+
+
+def _after(texts: int | None) -> str:
+    return "never" if texts is None else f"after {texts}"
 
 
 def _number(value: float | None) -> str:

@@ -25,6 +25,8 @@ from split_core.traces import Traces
 LEAST_WORDS, MOST_WORDS = 6, 40  # of a text of another domain: as long as a sentence of a review
 WINDOW = 300  # texts, of the accuracy beside a ramp
 LOST = 0.03  # of that accuracy: two standard errors of such a window are about this
+SHOWN = ("psi", "ks", "tokens_ks", "pieces_ks")
+CONFIDENCE = ("psi", "ks", "page_hinkley", "exits_earlier", "exits_later")
 LICENCES = Path("/usr/share/common-licenses")
 
 Damage = Callable[[str, np.random.Generator], str]
@@ -143,30 +145,38 @@ class Watcher:
         taken = (traces.confidence >= np.array(self.thresholds)).argmax(axis=1)
         return taken, traces.prediction[np.arange(traces.samples), taken]
 
-    def alarms(self, traces: Traces) -> tuple[dict[str, int], dict[str, float]]:
-        """After how many texts each detector of exit 1 fired first, and what it measured at the end."""
-        monitor = DriftMonitor(self.policy.evidence.confidence_histograms)
+    def alarms(self, texts: Sequence[str], traces: Traces) -> tuple[dict[str, int], dict[str, float]]:
+        """After how many texts each detector fired first, and what PSI and KS were at the end.
+
+        As on a device: what exit 1 is sure of, and what the input is like.
+        """
+        evidence, intake = self.policy.evidence, self.bundle.intake()
+        assert intake is not None
+        monitor = DriftMonitor(evidence.confidence_histograms, inputs=evidence.input_histograms)
         fired: dict[str, int] = {}
         threshold = self.thresholds[0]
-        for count, value in enumerate(traces.confidence[:, 0].tolist(), 1):
-            for finding in monitor.see(1, value, threshold if np.isfinite(threshold) else None):
+        for count, (text, value) in enumerate(zip(texts, traces.confidence[:, 0].tolist(), strict=True), 1):
+            found = monitor.see_input(intake.measures(intake.canonical(text)))
+            found += monitor.see(1, value, threshold if np.isfinite(threshold) else None)
+            for finding in found:
                 if finding.drift.fired:
                     fired.setdefault(finding.detector, count)
-        values = {one.detector: one.drift.value for one in monitor.findings() if one.detector in ("psi", "ks")}
-        return fired, values
+        return fired, {one.detector: one.drift.value for one in monitor.findings()}
 
-    def row(self, traces: Traces, *, labelled: bool) -> dict[str, Any]:
-        """One stream, damaged in one way from its first text."""
+    def row(self, texts: Sequence[str], labels: NDArray[np.int64] | None = None) -> dict[str, Any]:
+        """One stream, damaged in one way from its first text; `labels` where they are known."""
+        traces = self.traces(texts, np.zeros(len(texts), np.int64) if labels is None else labels)
         taken, said = self.answers(traces)
         early = taken < traces.exits - 1
-        fired, values = self.alarms(traces)
+        fired, values = self.alarms(texts, traces)
+        by_confidence = [count for name, count in fired.items() if name in CONFIDENCE]
         return {
             "texts": traces.samples,
-            "accuracy": float((said == traces.labels).mean()) if labelled else None,
+            "accuracy": float((said == traces.labels).mean()) if labels is not None else None,
             "agrees": float((said == traces.prediction[:, -1]).mean()),
             "early": float(early.mean()),
-            "psi": values.get("psi"),
-            "ks": values.get("ks"),
+            **{name: values.get(name) for name in SHOWN},
+            "confidence_fires_after": min(by_confidence, default=None),
             "fires_after": min(fired.values(), default=None),
             "fired": fired,
         }
@@ -177,11 +187,10 @@ def streams(watcher: Watcher, pairs: Sequence[tuple[str, int]], others: int) -> 
     labels = np.array([label for _, label in pairs], np.int64)
     for name, damage in DAMAGES.items():
         rng = np.random.default_rng(0)
-        yield name, watcher.row(watcher.traces([damage(text, rng) for text, _ in pairs], labels), labelled=True)
+        yield name, watcher.row([damage(text, rng) for text, _ in pairs], labels)
     for name, texts in (("Python docstrings", docstrings(others)), ("Debian's licences", licences(others))):
         if texts:
-            nobody_knows = np.zeros(len(texts), np.int64)
-            yield name, watcher.row(watcher.traces(texts, nobody_knows), labelled=False)
+            yield name, watcher.row(texts)
 
 
 def ramp(watcher: Watcher, pairs: Sequence[tuple[str, int]], clean: float) -> dict[str, Any]:
@@ -193,7 +202,7 @@ def ramp(watcher: Watcher, pairs: Sequence[tuple[str, int]], clean: float) -> di
     window = min(WINDOW, count // 3)
     means = np.convolve(right, np.ones(window) / window, "valid")
     fallen = np.flatnonzero(means < clean - LOST)
-    fired, _ = watcher.alarms(traces)
+    fired, _ = watcher.alarms(texts, traces)
     return {
         "texts": count,
         "alarm_after": min(fired.values(), default=None),

@@ -113,13 +113,14 @@ class Artefacts:
     def _monitor(self) -> DriftMonitor:
         """Looks behind the first exit only where the thresholds are those that the histograms were made with."""
         file, window = self.policy_file, self.config.drift_window
-        first = file.evidence.confidence_histograms
+        first, inputs = file.evidence.confidence_histograms, file.evidence.input_histograms
         if self.config.bandit or file.bandit.name != "cascade" or file.segments or self.limits():
-            return DriftMonitor(first, window)
+            return DriftMonitor(first, window, inputs=inputs)
         per_exit, by_class = file.bandit.params.get("per_exit"), file.bandit.params.get("by_class", {})
         alone = isinstance(per_exit, list | tuple) and "1" not in by_class and 1 not in by_class
         threshold = per_exit[0] if per_exit and alone else None
-        return DriftMonitor(first, window, reached=file.evidence.reached_histograms, threshold=threshold)
+        reached = file.evidence.reached_histograms
+        return DriftMonitor(first, window, reached=reached, threshold=threshold, inputs=inputs)
 
     def under(self, policy_file: PolicyFile, arrays: Path, where: str) -> Artefacts:
         """The same with another policy file.

@@ -160,6 +160,10 @@ class Run:
         """(T,) ids of the text's tokens; None for a picture."""
         return self.item[0] if isinstance(self._prefix.intake, Text) else None
 
+    def measures(self) -> dict[str, float]:
+        """What the input is like; see `Intake.measures`."""
+        return self._prefix.intake.measures(self.item)
+
     def deepen(self) -> None:
         """Run the next segment.
 

@@ -7,6 +7,8 @@ from tokenizers import Tokenizer
 from split_core.errors import DataError
 from split_core.tokeniser import Tokeniser
 
+GOES_ON, BEGINS = "##", ("\u2581", "\u0120")
+
 
 class Encoder:
     """A `tokenizer.json`, ready to encode.
@@ -36,6 +38,22 @@ class Encoder:
             if special >= limit:
                 raise DataError(f"{said.tokeniser}: max_length {limit} leaves no room beside {special} special tokens")
             self._tokenizer.enable_truncation(limit, direction=said.truncation)
+
+    def broken(self) -> frozenset[int]:
+        """Ids of tokens that are no whole word and do not begin one, and of the one for unknown words.
+
+        By the vocabulary's own marks: "##" before what goes on, or "\u2581" or "\u0120" before what begins.
+        """
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=False)
+        special = {number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        begins = tuple(mark for mark in BEGINS if any(word.startswith(mark) for word in vocabulary))
+        found = {
+            number
+            for word, number in vocabulary.items()
+            if word.startswith(GOES_ON) or (begins and not word.startswith(begins) and number not in special)
+        }
+        unknown = self._tokenizer.token_to_id(getattr(self._tokenizer.model, "unk_token", None) or "")
+        return frozenset(found if unknown is None else {*found, unknown})
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, special ones included.

@@ -53,6 +53,9 @@ class Intake(Protocol):
     def unstack(self, items: Array) -> list[Array]:
         """The canonical items of a stack."""
 
+    def measures(self, item: Array) -> dict[str, float]:
+        """Numbers of a canonical item, by name, that drift is looked for in; the same names for all items."""
+
     def blank(self) -> Array:
         """A canonical item to warm up with."""
 

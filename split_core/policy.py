@@ -170,6 +170,7 @@ class Evidence(Section):
         confidence_histograms: one per exit; empty when drift cannot be watched.
         reached_histograms: of exits 2, 3, ..., over the samples that the thresholds let get there; as many as hold
             enough samples, none without thresholds of our own.
+        input_histograms: of `Intake.measures`, by name: what the inputs were like.
         promises: what was asked of the thresholds, when anything was.
     """
 
@@ -182,6 +183,7 @@ class Evidence(Section):
     codecs: tuple[CodecEvidence, ...] = ()
     confidence_histograms: tuple[ConfidenceHistogram, ...] = ()
     reached_histograms: tuple[ConfidenceHistogram, ...] = ()
+    input_histograms: dict[str, ConfidenceHistogram] = Field(default_factory=dict)
     promises: tuple[PromiseSection, ...] = ()
 
 

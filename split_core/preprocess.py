@@ -236,6 +236,10 @@ class Preprocess(BaseModel):
         """The images of a stack."""
         return list(items)
 
+    def measures(self, _: Array) -> dict[str, float]:
+        """None: what changes a picture shows in the confidences, and looking at every pixel takes time."""
+        return {}
+
     def blank(self) -> NDArray[np.uint8]:
         """A black canonical image."""
         return np.zeros(self.image_shape, np.uint8)

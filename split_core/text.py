@@ -7,7 +7,7 @@ mask) runs wherever segment 1 runs.  What split 0 ships is the ids, so a worker 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from split_core.errors import DataError
 from split_core.registry import resolve
 from split_core.tensors import Array, TensorSpec
 from split_core.tokeniser import Tokeniser
+
+if TYPE_CHECKING:  # it reaches a library that a worker does without
+    from split_core.encoder import Encoder
 
 NOTHING = -1  # what fills a stack of texts of many lengths; no token has this id
 BLANK_TOKENS = 16  # of the text that a device warms up with
@@ -68,10 +71,12 @@ class Text:
         self._limit = min(limits, default=None)
         # int64 in a stack whatever the network takes.
         self.specs = (TensorSpec(ids.name, "int64", ids.shape),)
-        self._encoder = None
+        self._encoder: Encoder | None = None
+        self._broken: frozenset[int] | None = None
         if content is not None:
             made = resolve("split_core.encoder:Encoder", f"text ({said.tokeniser})", "text")
             self._encoder = made(content, said, self._limit)
+            self._broken = self._encoder.broken()
 
     @property
     def batches(self) -> bool:
@@ -116,6 +121,13 @@ class Text:
     def unstack(self, items: Array) -> list[Array]:
         """The canonical texts of a stack."""
         return [row[row >= 0][None] for row in items]
+
+    def measures(self, item: Array) -> dict[str, float]:
+        """How long a canonical text is, and what share of its tokens is no whole word: typos, jargon, languages."""
+        if self._broken is None:
+            return {"tokens": float(item.shape[1])}
+        pieces = sum(map(self._broken.__contains__, item[0].tolist()))
+        return {"tokens": float(item.shape[1]), "pieces": pieces / item.shape[1]}
 
     def blank(self) -> Array:
         """A canonical text that says nothing."""

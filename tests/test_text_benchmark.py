@@ -52,11 +52,11 @@ def test_policies_are_replayed_with_the_stated_costs(work: Path, ship: str) -> N
 def test_texts_that_tell_nothing_raise_the_alarm_and_clean_ones_do_not(watcher: Watcher) -> None:
     pairs = lines(600, seed=8)
     labels = np.array([label for _, label in pairs])
-    clean = watcher.row(watcher.traces([line for line, _ in pairs], labels), labelled=True)
+    clean = watcher.row([line for line, _ in pairs], labels)
     assert (clean["accuracy"], clean["fires_after"]) == (1.0, None)
     rng = np.random.default_rng(0)
     empty = [" ".join(rng.choice(OTHER, 5)) for _ in pairs]
-    strange = watcher.row(watcher.traces(empty, labels), labelled=False)
+    strange = watcher.row(empty)
     assert strange["accuracy"] is None
     assert strange["fires_after"] is not None
     assert strange["psi"] > clean["psi"]

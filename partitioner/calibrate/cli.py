@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,11 +32,12 @@ from split_core import bundle as bundles
 from split_core import policy, traces
 from split_core.backends import BACKENDS
 from split_core.bundle import Bundle
+from split_core.drift.histogram import input_histograms
 from split_core.errors import ConfigError
 from split_core.intake import intake_of
 from split_core.option_groups import grouped
 from split_core.params import params_from_text
-from split_core.policy import CodecSection
+from split_core.policy import CodecSection, PolicyFile
 from split_core.readings import Reader
 from split_core.registry import resolve, suggestion
 from split_core.traces import Traces
@@ -81,6 +82,7 @@ def calibrate(
     codecs = codec_choice.choose(table, packing.route(wishes.objective), max_drop=packing.codec_drop)
     recorded = _recorded(bundle, chain, samples, codecs, raw, silent=as_json)
     result = fitting.fit(recorded, wishes, codecs=codecs, table=table, seed=seed, metadata=metadata)
+    result = replace(result, policy=_with_inputs(result.policy, samples))
     if wishes.criterion_arrays:
         wishes.criterion_arrays.place_beside(out)
     if trace_out:
@@ -141,6 +143,14 @@ def _drawing_to(path: Path | None) -> Callable[[Diagram], None]:
         raise ConfigError(f"--plot {path}: expected a name that ends in {', '.join(KINDS)}")
     draw = resolve("partitioner.calibrate.plot:draw", "--plot", "report")
     return lambda diagram: draw(diagram, path)
+
+
+def _with_inputs(made: PolicyFile, samples: Samples) -> PolicyFile:
+    """The policy that knows what its inputs were like, for drift."""
+    if samples.preprocess is None:
+        return made
+    found = input_histograms(samples.preprocess, samples.preprocess.unstack(samples.items))
+    return made.model_copy(update={"evidence": made.evidence.model_copy(update={"input_histograms": found})})
 
 
 def _wishes(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from split_core.intake import Intake
 from split_core.policy import ConfidenceHistogram
-from split_core.tensors import FloatArray
+from split_core.tensors import Array, FloatArray
 from split_core.traces import Traces
 
 QUANTILES = 32
@@ -44,11 +46,22 @@ def reached_histograms(traces: Traces, exits: NDArray[np.int64]) -> tuple[Confid
     return tuple(found)
 
 
+def input_histograms(intake: Intake, items: Sequence[Array]) -> dict[str, ConfidenceHistogram]:
+    """What the inputs are like, by name.
+
+    Args:
+        intake: of the network.
+        items: canonical ones, of the calibration samples.
+    """
+    rows = [intake.measures(item) for item in items]
+    return {name: histogram(np.array([row[name] for row in rows], np.float64)) for name in rows[0]}
+
+
 def histogram(confidence: FloatArray) -> ConfidenceHistogram:
     """Bins of about equal mass; a value that many samples share has a bin of its own.
 
     Args:
-        confidence: (N,) in [0, 1], N at least 1.
+        confidence: (N,) in [0, 1], or another number of each sample; N at least 1.
     """
     ordered = np.sort(confidence)
     values = np.unique(ordered[(np.arange(1, QUANTILES) * len(ordered)) // QUANTILES])

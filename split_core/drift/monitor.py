@@ -7,14 +7,16 @@ of a cascade stay what they are, so what gets to exit 2, 3, ... can be compared 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from split_core.drift import DETECTORS
 from split_core.drift.base import Detector, Drift
 from split_core.drift.exit_share import ExitShare
 from split_core.policy import ConfidenceHistogram
 
+NO_INPUTS: Mapping[str, ConfidenceHistogram] = MappingProxyType({})
 STRIDE = 50  # readings of an exit between two looks at its statistics: looking costs 20 us
 
 
@@ -24,8 +26,8 @@ class Finding:
 
     Attributes:
         detector: a name of `DETECTORS`, with "reached_" before it where only frames count that got there, or
-            "exits_earlier", "exits_later".
-        exit: 1..K.
+            "exits_earlier", "exits_later"; with the input's number before it, "tokens_psi" for one.
+        exit: 1..K; 0 for the input.
         drift: how far.
     """
 
@@ -84,6 +86,7 @@ class DriftMonitor:
         reached: of exits 2, 3, ... over the samples that got there; for a cascade whose thresholds are those that
             calibration chose, without a guard.
         threshold: of exit 1, of such a cascade; None where it depends on the class, and for bandits.
+        inputs: of numbers that the inputs have, by name.
 
     Attributes:
         cause: what fired first; None while nothing has.
@@ -97,7 +100,9 @@ class DriftMonitor:
         *,
         reached: Sequence[ConfidenceHistogram] = (),
         threshold: float | None = None,
+        inputs: Mapping[str, ConfidenceHistogram] = NO_INPUTS,
     ) -> None:
+        self._inputs = {name: ExitWatch(0, one, window, detectors, f"{name}_") for name, one in inputs.items()}
         self._reached = [ExitWatch(k, one, window, detectors, "reached_") for k, one in enumerate(reached, 2)]
         self._threshold = threshold
         self._exits = [ExitWatch(k, histogram, window, detectors) for k, histogram in enumerate(histograms, 1)]
@@ -141,6 +146,16 @@ class DriftMonitor:
     def sees_on(self) -> bool:
         """Is there anything to compare such readings with?"""
         return bool(self._reached)
+
+    def see_input(self, measures: Mapping[str, float]) -> list[Finding]:
+        """Take in the numbers of one frame's input, see `Intake.measures`; returns as `see`."""
+        pairs = ((self._inputs[name], value) for name, value in measures.items() if name in self._inputs)
+        return [finding for watch, value in pairs if watch.see(value, None) for finding in self._look(watch)]
+
+    @property
+    def sees_inputs(self) -> bool:
+        """Is there anything to compare inputs with?"""
+        return bool(self._inputs)
 
     def findings(self) -> list[Finding]:
         """The newest of every detector and exit that was looked at."""

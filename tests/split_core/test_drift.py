@@ -216,3 +216,16 @@ def test_what_was_found_before_a_restart_stays():
     assert not after.void
     after.voided(before.cause)
     assert after.void
+
+
+def test_what_inputs_are_like_is_watched_by_name():
+    lengths = np.random.default_rng(0).integers(5, 30, 2000).astype(float)
+    monitor = DriftMonitor((), inputs={"tokens": histogram(lengths)})
+    assert monitor.sees_inputs
+    assert not DriftMonitor(()).sees_inputs
+    same = [found for value in lengths[:600] for found in monitor.see_input({"tokens": value})]
+    assert same == []
+    found = [one for value in lengths[:300] for one in monitor.see_input({"tokens": value / 3, "unknown": 1.0})]
+    assert found[0].detector == "tokens_page_hinkley"
+    assert found[0].exit == 0
+    assert monitor.void

@@ -121,3 +121,30 @@ def test_without_the_library_one_line_names_the_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "text (t.json) needs the module 'tokenizers'; run: pip install 'offramp[text]'"
+
+
+def test_a_text_is_measured_by_its_length_and_by_what_is_no_whole_word(words: bytes) -> None:
+    made = text(IDS, MASK, content=words)
+    measured = made.measures(made.canonical("a fine gibberish film"))
+    assert measured == {"tokens": 6.0, "pieces": pytest.approx(1 / 6)}
+    assert text(IDS, MASK).measures(np.array([[5, 6]])) == {"tokens": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "whole", "broken"),
+    [
+        (["[UNK]", "play", "##ing", "un", "##able"], {1, 3}, {0, 2, 4}),
+        (["[UNK]", "\u0120play", "ing", "\u0120un", "able"], {1, 3}, {0, 2, 4}),
+    ],
+    ids=["word pieces", "byte pairs"],
+)
+def test_pieces_of_words_are_told_by_the_vocabularys_marks(
+    vocabulary: list[str], whole: set[int], broken: set[int]
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    from split_core.encoder import Encoder
+
+    model = tokenizers.models.WordLevel({word: place for place, word in enumerate(vocabulary)}, unk_token="[UNK]")
+    content = tokenizers.Tokenizer(model).to_str().encode()
+    found = Encoder(content, Tokeniser(tokeniser="t.json"), None).broken()
+    assert (set(found), whole & set(found)) == (broken, set())

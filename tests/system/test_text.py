@@ -54,6 +54,14 @@ def run(site: Site, worker: Background | None, bandit: dict[str, Any]) -> list[F
     return site.records()
 
 
+def test_shorter_texts_than_were_calibrated_on_raise_the_alarm(site: Site) -> None:
+    write_tsv(site.folder / "short.tsv", [(text.split()[0], label) for text, label in TEXTS])
+    source = {"kind": "tsv", "every": True, "options": {"path": str(site.folder / "short.tsv")}}
+    said = finished(site.edge("", source=source, bandit={"name": "edge_only", "params": {}}))
+    assert "detector=tokens_page_hinkley" in said
+    assert "exit=0" in said
+
+
 def right(records: list[FrameRecord]) -> float:
     return float(np.mean([record.label == TEXTS[record.seq][1] for record in records]))
 
