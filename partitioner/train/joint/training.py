@@ -105,13 +105,7 @@ def train(
     fitting = Fitting(
         Named(module.to(memory_format=layout), keywords), len(names), Lesson(feed, learn, measure), plan, kept.read()
     )
-    while not fitting.done:
-        number = len(fitting.reached.history) + 1
-        with steps(f"epoch {number} of {plan.epochs}", fitting.steps) as done:
-            epoch = fitting.epoch(done)
-        kept.write(fitting.reached)
-        tell(number, epoch)
-    fitting.finish()
+    _fit(fitting, kept, plan.epochs, steps, tell)
     measured, said = fitting.measured()
     rows = _rows(names, measured, said)
     history, best = tuple(fitting.reached.history), fitting.reached.best_epoch
@@ -126,6 +120,16 @@ def train(
         facts=_facts(plan, data_sha256, rows, len(learn), best),
         proving=tuple(one.contiguous().numpy() for one in feed.plain(measure[:PROVED_ON])),
     )
+
+
+def _fit(fitting: Fitting, kept: Checkpoint, epochs: int, steps: Steps, tell: Callable[[int, Epoch], None]) -> None:
+    while not fitting.done:
+        number = len(fitting.reached.history) + 1
+        with steps(f"epoch {number} of {epochs}", fitting.steps) as done:
+            epoch = fitting.epoch(done)
+        kept.write(fitting.reached)
+        tell(number, epoch)
+    fitting.finish()
 
 
 def _exit_names(network: Named, tensors: list[Tensor], classes: int) -> list[str]:
