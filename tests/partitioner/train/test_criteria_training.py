@@ -15,11 +15,13 @@ from partitioner.train.criteria.exit_share import ExitShareTrainer
 from partitioner.train.criteria.hash import HashTrainer, buckets, mutual_information
 from partitioner.train.criteria.training import auroc, judged
 from partitioner.train.schedule import Schedule
+from split_core import bundle as bundles
 from split_core.cli import main
 from split_core.errors import ConfigError, DataError
 from split_core.params import call_with
 from split_core.tensors import Array
 from split_core.traces import Traces
+from tests.text_world import lines, text_bundle, write_tsv
 from tests.tiny import tiny_samples
 
 EXITS, CLASSES, SAMPLES = 3, 3, 1200
@@ -260,3 +262,22 @@ def test_without_labels_the_last_exit_is_the_truth(
     assert facts["rows"][-1]["accuracy_before"] == 1.0
     assert main(["train", str(tiny_bundle), *words]) == 0
     assert "the final exit's answers are the truth" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_table_of_tokens_comes_from_a_tsv_and_is_calibrated_with_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tokenizers")
+    bundle, data = text_bundle(tmp_path), write_tsv(tmp_path / "x.tsv", lines(300))
+    words = ["--criterion", "hash", "--arrays", str(tmp_path / "a.npz"), "--take", "0:150", "--json"]
+    assert main(["train", str(bundle), "--data", str(data), *words]) == 0
+    with np.load(tmp_path / "a.npz") as file:
+        table = file["exits"]
+    ids = {text: bundles.load(bundle).intake().canonical(text) for text, _ in lines(150)}
+    everywhere = set.intersection(*(set(row[0].tolist()) for row in ids.values()))
+    assert {place for place, exit in enumerate(table) if exit == 0} == everywhere | {0}  # 0 pads
+    assert set(table.tolist()) == {0, 1, 2, 3}
+    given = ["--criterion", "hash", "--criterion-arrays", str(tmp_path / "a.npz"), "--out", str(tmp_path / "p.yaml")]
+    capsys.readouterr()
+    assert main(["calibrate", str(bundle), "--data", str(data), "--take", "150:300", *given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["file"]["criterion"] == "hash"
