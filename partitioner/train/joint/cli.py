@@ -53,9 +53,13 @@ def train_joint(
             work(model, data, wanted, network, out, checkpoint, threads, tolerance),
             plan,
             steps_on(bar),
-            _teller(bar, plan),
+            _unsaid if as_json else _teller(bar, plan),
         )
     _show(trained, root, plan, as_json=as_json)
+
+
+def _unsaid(number: int, epoch: Epoch) -> None:
+    """Machines read of all epochs at the end."""
 
 
 def _teller(bar: Progress, plan: JointPlan) -> Callable[[int, Epoch], None]:

@@ -54,7 +54,9 @@ def test_a_module_with_exits_becomes_a_bundle_that_can_be_verified(
     kept = tmp_path / "network.onnx"
     more = ["--out", str(tmp_path), "--network", str(kept), "--padding", "1", "--weighting", "depth", "--json"]
     assert cli.main([*words_for(folder, "WithItsOwn"), *more]) == 0
-    facts = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert "epoch" not in said.err
     assert [row["exit"] for row in facts["exits"]] == [1, 2]
     assert (facts["samples"], facts["validation_samples"], len(facts["epochs"])) == (360, 40, 2)
     bundle = bundles.load(Path(facts["bundle"]))
