@@ -23,7 +23,7 @@ from PIL import Image, ImageFilter
 from benchmarks.harness import Goal, arguments, at_least, at_most, report
 from partitioner.calibrate.abstain import abstaining, probabilities_of
 from partitioner.calibrate.exit_rule import ExitRule, at_exits, exits_by_threshold, mean_cost, shared_thresholds
-from partitioner.calibrate.fit import calibrate
+from partitioner.calibrate.forms import calibrate
 from partitioner.calibrate.losses import consistency
 from partitioner.calibrate.pcee import PCEE
 from partitioner.calibrate.record import raw_reader

@@ -120,6 +120,13 @@ def test_the_guard_is_written_with_class_numbers(calibrate: Any, folder: Path) -
     assert night.split()[-1] == "0.0%"
 
 
+def test_drift_is_measured_against_the_frames_that_the_guard_sends_on(calibrate: Any) -> None:
+    _, made = calibrate("--max-offload", 0.6, "--never-early", "0,1")
+    # Half of the samples chose; what says one of two classes of four gets to exit 2 whatever its confidence.
+    second = made.evidence.reached_histograms[0]
+    assert 0.4 * SAMPLES / 2 < sum(second.counts) < SAMPLES / 2
+
+
 def test_abstention_needs_no_target(calibrate: Any) -> None:
     _, made = calibrate("--abstain", 0.2, "--abstain-per-class")
     assert made.bandit.name == "grid"

@@ -7,7 +7,8 @@ import pytest
 
 from bandits.build import make_policy
 from partitioner.calibrate.codecs import CodecTable
-from partitioner.calibrate.fit import Fit, View, Wishes, calibrate_exit, fit
+from partitioner.calibrate.fit import Fit, Wishes, fit
+from partitioner.calibrate.forms import View, calibrate_exit
 from partitioner.calibrate.targets import Target
 from split_core import policy
 from split_core.criteria.max_prob import MaxProb
