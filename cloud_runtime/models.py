@@ -160,9 +160,10 @@ class Model:
 
     def _rehearse_codecs(self) -> None:
         """Decode something with each: the first picture costs 30 ms of imports, and nobody's deadline pays that."""
-        shipped = self._intake.specs if self._intake else ()
-        for spec in {*shipped, *(spec for specs in self._cuts for spec in specs)}:
-            zeros = np.zeros(spec.sized(self._longest), spec.dtype)
+        carried = [
+            np.zeros(spec.sized(self._longest), spec.dtype) for spec in {spec for specs in self._cuts for spec in specs}
+        ]
+        for zeros in [*carried, *([self._intake.blank()] if self._intake else [])]:
             for codec in self._codecs.values():
                 with suppress(CodecError):  # not every codec carries every tensor
                     codec.decode(codec.encode(zeros))

@@ -69,8 +69,8 @@ class Text:
         self._fixed = ids.row_shape[0] if isinstance(ids.row_shape[0], int) else None
         limits = [limit for limit in (said.max_length, self._fixed) if limit is not None]
         self._limit = min(limits, default=None)
-        # int64 in a stack whatever the network takes.
-        self.specs = (TensorSpec(ids.name, "int64", ids.shape),)
+        # int64 whatever the network takes, and as many as there are where it takes one length only.
+        self.specs = (TensorSpec(ids.name, "int64", (ids.shape[0], "tokens" if self._fixed else ids.shape[1])),)
         self._encoder: Encoder | None = None
         self._broken: frozenset[int] | None = None
         if content is not None:

@@ -95,6 +95,7 @@ def test_a_network_of_one_length_gets_that_length(words: bytes) -> None:
     np.testing.assert_array_equal(ids, [[2, 10, 4, 11, 3, 0]])
     np.testing.assert_array_equal(mask, [[1, 1, 1, 1, 1, 0]])
     assert made.canonical("a " * 20).shape == (1, 6)
+    assert made.specs[0].mismatch(made.canonical("a fine film")) is None
 
 
 def test_what_is_no_text_is_refused_in_one_line(words: bytes) -> None:
