@@ -56,10 +56,12 @@ class GuardedPlan(Plan):
 
     Attributes:
         inner: as the inner policy made it.
+        limited: exit to what limits say about its reading, without the predicate.
         found: exit to what the guard found about its reading.
     """
 
     inner: Plan | None = None
+    limited: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
     found: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -141,17 +143,25 @@ class Guard:
         return not self.mark(plan, reading), reading.confidence, reading.exit
 
     def _judged(self, plan: GuardedPlan, readings: tuple[Reading, ...], confidence: float) -> tuple[Reading, ...]:
+        if not any([self._barred(plan, one) for one in readings]):
+            return readings
         return tuple(replace(one, confidence=confidence) if self._barred(plan, one) else one for one in readings)
 
     def _barred(self, plan: GuardedPlan, reading: Reading) -> bool:
         """Must this reading not answer early, as far as that is known without asking the predicate?"""
-        if reading.exit == self._exits:
-            return False
-        return bool(plan.found.get(reading.exit) or self._by_limits(reading))
+        exit = reading.exit
+        return exit < self._exits and bool(plan.found.get(exit) or self._limited(plan, reading))
+
+    def _limited(self, plan: GuardedPlan, reading: Reading) -> str:
+        # Asked again after every exit of a long plan: remembered.
+        known = plan.limited.get(reading.exit)
+        if known is None:
+            known = plan.limited[reading.exit] = self._by_limits(reading)
+        return known
 
     def _against(self, plan: GuardedPlan, reading: Reading) -> str:
         if reading.exit not in plan.found:
-            plan.found[reading.exit] = self._by_limits(reading) or self._by_predicate(reading)
+            plan.found[reading.exit] = self._limited(plan, reading) or self._by_predicate(reading)
         return plan.found[reading.exit]
 
     def _by_limits(self, reading: Reading) -> str:

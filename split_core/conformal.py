@@ -69,5 +69,5 @@ class ConformalSets:
         """Is the set anything else than the one class of the answer?  What has no probabilities is unsure."""
         if reading.probabilities is None or reading.label < 0:
             return True
-        inside = self.members(reading.exit, reading.probabilities)
-        return not (inside[reading.label] and np.count_nonzero(inside) == 1)
+        inside = reading.probabilities >= self._least[reading.exit - 1]
+        return not inside[reading.label] or np.count_nonzero(inside) != 1
