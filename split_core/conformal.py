@@ -70,4 +70,4 @@ class ConformalSets:
         if reading.probabilities is None or reading.label < 0:
             return True
         inside = reading.probabilities >= self._least[reading.exit - 1]
-        return not inside[reading.label] or np.count_nonzero(inside) != 1
+        return bool(not inside[reading.label] or np.count_nonzero(inside) != 1)
