@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,16 +62,30 @@ def write_bundle(
     say("exporting")
     with TemporaryDirectory(prefix="offramp-weights-") as room:
         told = {**(source or {}), **trained.facts}
-        network = exported(trained.module, inputs or _inputs(trained), told, Path(room))
-        if network_file is not None:
-            _keep(network, network_file)
+        network = exported(trained.module, inputs or _inputs(trained), told, Path(room), network_file)
         trial = Trial(0, list(trained.proving), tolerance)
         return partition(network, out, identity=identity, wish=wish or Wish(), trial=trial, clock=time.time, say=say)
 
 
-def exported(module: nn.Module, inputs: Inputs, source: Mapping[str, str], room: Path | None = None) -> Network:
-    """The network of a module; `room` is a folder for weights that do not fit in one file."""
+def exported(
+    module: nn.Module, inputs: Inputs, source: Mapping[str, str], room: Path, keep: Path | None = None
+) -> Network:
+    """The network of a module.
+
+    Args:
+        module: in evaluation mode afterwards.
+        inputs: what it is called with.
+        source: where it came from.
+        room: folder for weights that do not fit in one file.
+        keep: where to write the graph as well, byte by byte what the manifest's `sha256` is of.
+
+    Raises:
+        ModelError: it cannot be exported.
+        DataError: the disk refuses, or its weights do not fit in one file.
+    """
     made = export_module(type(module).__name__, module, inputs, source, big=room)
+    if keep is not None:
+        _keep(made.model.SerializeToString(deterministic=True), keep, alone=not any(room.iterdir()))
     return network_from(made, Request(weights=room))
 
 
@@ -93,8 +106,7 @@ def inputs_from(module: nn.Module, tensors: Sequence[Tensor], keywords: Sequence
     """What a module takes, from values."""
     trunk = module.trunk if isinstance(module, WithExits) else module
     examples = tuple(tensors) if keywords is None else dict(zip(keywords, tensors, strict=True))
-    found = inputs_of(type(trunk).__name__, trunk, (), examples)
-    return found if not isinstance(module, WithExits) or keywords is not None else replace(found, by_name=False)
+    return inputs_of(type(trunk).__name__, trunk, (), examples)
 
 
 def _inputs(trained: JointlyTrained) -> Inputs:
@@ -102,10 +114,10 @@ def _inputs(trained: JointlyTrained) -> Inputs:
     return inputs_from(trained.module, tensors, trained.keywords)
 
 
-def _keep(network: Network, path: Path) -> None:
-    if network.folder is not None:
+def _keep(content: bytes, path: Path, *, alone: bool) -> None:
+    if not alone:
         raise DataError(f"{path}: the network does not fit in one file; leave out --network")
     try:
-        write_atomically(path, network.model.SerializeToString(deterministic=True))
+        write_atomically(path, content)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
