@@ -64,16 +64,16 @@ def record(
         BackendError: the engine refuses the samples.
     """
     hidden, image = codec_named(codecs.hidden, "hidden"), codec_named(codecs.input, "input")
-    kept, payloads = Kept(chain, len(samples), states=states or reader.wants_hidden), []
+    recorder, payloads = Recorder(chain, len(samples), states=states or reader.wants_hidden), []
     for rows, passage in passages(chain, samples):
-        kept.add(passage)
+        recorder.add(passage)
         payloads.append(_payload_bytes(samples, rows, passage, image, hidden))
         progress(len(passage.logits[0]))
-    return kept.traces(samples.labels, np.concatenate(payloads), bundle_id).read_with(reader)
+    return recorder.traces(samples.labels, np.concatenate(payloads), bundle_id).read_with(reader)
 
 
-class Kept:
-    """What a trace keeps of passages, in their order: logits, tokens of texts, and hidden states when asked.
+class Recorder:
+    """Keeps what a trace needs of passages, in their order: logits, tokens of texts, and hidden states when asked.
 
     Args:
         chain: makes the passages.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from partitioner.calibrate.record import Kept
+from partitioner.calibrate.record import Recorder
 from partitioner.chain import Chain
 from partitioner.examples import Examples
 from partitioner.train.criteria.base import Lesson, Taught
@@ -109,14 +109,14 @@ def seen(bundle: Bundle, examples: Examples, plan: CriterionPlan, steps: Steps) 
     # Pooled states of each shall be those of each alone, as a device sees them.
     together = IMAGES if examples.preprocess is None else min(IMAGES, examples.preprocess.together)
     examples = replace(examples, rows=together) if examples.rows > 1 else examples
-    kept = Kept(chain, len(examples), states=HIDDEN in CRITERIA.load(plan.criterion).needs)
+    recorder = Recorder(chain, len(examples), states=HIDDEN in CRITERIA.load(plan.criterion).needs)
     with steps("hidden states", len(examples)) as done:
         for batch in examples.batches():
             passage = chain.run(batch)
-            kept.add(passage)
+            recorder.add(passage)
             done(len(passage.outputs[0]))
     nothing = np.empty((0, 0), np.int64)
-    traces = kept.traces(np.zeros(len(examples), np.int64), nothing, bundle.id)
+    traces = recorder.traces(np.zeros(len(examples), np.int64), nothing, bundle.id)
     if not all(np.isfinite(one).all() for one in (traces.logits, *traces.hidden)):
         raise DataError("logits or hidden states are not finite for some samples; the network does not suit them")
     final: NDArray[np.int64] = traces.logits[:, -1].argmax(axis=1)
