@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from partitioner.calibrate import record
 from partitioner.calibrate.record import aligned
 from split_core import bundle as bundles
 from split_core import policy, traces
@@ -129,3 +130,16 @@ def test_arrays_that_were_changed_since_are_refused(tiny_bundle: Path, samples: 
 def test_batches_of_texts_of_several_lengths_are_filled_up() -> None:
     made = aligned([np.array([[5, 6]]), np.array([[7, 8, 9], [1, 2, 3]])])
     assert made.tolist() == [[5, 6, -1], [7, 8, 9], [1, 2, 3]]
+
+
+def test_more_hidden_states_than_fit_are_refused_before_all_are_computed(
+    tiny_bundle: Path,
+    samples: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(record, "MOST_STATE_BYTES", 300 * 10 * 4 - 1)  # 300 samples, 4 + 6 values of 4 bytes
+    assert calibrated(tiny_bundle, samples, tmp_path / "p.yaml", "--criterion", "similarity") == 3
+    assert "take fewer samples with --take" in capsys.readouterr().err
+    assert calibrated(tiny_bundle, samples, tmp_path / "p.yaml", "--criterion", "similarity", "--take", ":299") == 0
