@@ -116,6 +116,15 @@ def test_what_is_asked_is_played_by_the_cascade_and_tried_on_samples_that_took_n
     assert (answered & ~other.agrees[:, 0]).mean() <= 0.05
 
 
+def test_drift_behind_the_first_exit_is_measured_against_the_samples_that_got_there() -> None:
+    traces = traces_with_temperatures(4000, (1.5, 1.0), seed=13)
+    made = fitted(traces, asked=Target(risk=0.05)).policy
+    first = traces.read_with(made.reader()).confidence[:, 0]
+    [second] = made.evidence.reached_histograms
+    assert sum(second.counts) == int((first < made.bandit.params["per_exit"][0]).sum())
+    assert fitted(traces).policy.evidence.reached_histograms == ()  # nothing asked, no thresholds of our own
+
+
 def test_another_bandit_would_not_keep_what_is_asked() -> None:
     with pytest.raises(ConfigError, match="--bandit grid: what is asked of thresholds is kept by 'cascade' only"):
         Wishes(bandit="grid", asked=Target(risk=0.05))
