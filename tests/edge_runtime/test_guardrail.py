@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bandits.guard import GUARDRAIL, NEVER_EARLY, UNSURE, Guard, Limits
 from bandits.policy import Observation
@@ -12,7 +14,8 @@ from edge_runtime.guardrail import Guardrail, guardrail_at
 from split_core.conformal import ConformalSets
 from split_core.errors import ConfigError, MissingExtra
 from split_core.readings import Reading
-from tests.edge_runtime.world import DEADLINE_S, SEGMENT_MS, World
+from tests.bandits.test_guard import limits
+from tests.edge_runtime.world import DEADLINE_S, SEGMENT_MS, Fate, World
 
 ANSWER = Reading(2, 1, 0.75, np.array([0.25, 0.75]))
 EVERY_CLASS = frozenset(range(4))
@@ -174,3 +177,25 @@ def test_the_learner_is_told_what_happened(tiny_bundle: Path) -> None:
     assert shipped
     assert all(reading.confidence == -1.0 for one in taught for reading in one.readings if reading.exit < world.exits)
     assert all(one.cost < DEADLINE_S * 1e3 for one in shipped)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kept=limits(),
+    policy=st.sampled_from(["random", "fixed", "cascade", "grid", "cloud_only"]),
+    fates=st.lists(st.builds(Fate, st.floats(0.0, 0.2), st.integers(0, 2)), max_size=30),
+    down_s=st.floats(0.0, 2.0),
+)
+def test_whatever_the_link_does_every_frame_has_one_answer_and_no_forbidden_one_is_unmarked(
+    tiny_bundle: Path, kept: Limits, policy: str, fates: list[Fate], down_s: float
+) -> None:
+    world = world_of(tiny_bundle, kept, policy=policy, fates=fates)
+    world.restart_worker(down_s, down_s + 0.5)
+    played(world, frames=16)
+    for outcome, record in zip(world.outcomes, world.records, strict=True):
+        early = outcome.exit < world.exits
+        forbidden = early and (kept.never or outcome.label in kept.never_early)
+        assert (outcome.marked == NEVER_EARLY) is forbidden
+        if kept.predicate is not None and not outcome.marked:
+            assert kept.predicate(Reading(outcome.exit, outcome.label, outcome.confidence))
+        assert max(record.exits, default=0) <= (kept.deepest or world.exits)
