@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandits.build import parameter_names
 from partitioner.calibrate.codecs import CodecTable
@@ -151,13 +152,10 @@ def fit(
         ConfigError: no such criterion or bandit, see also `Wishes.build`.
     """
     _check(traces)
-    criterion = wishes.build(traces.exits)
-    order = np.random.default_rng(seed).permutation(traces.samples)
-    fitted, rest = order[: traces.samples // 2], order[traces.samples // 2 :]
-    calibrations = [_as_written(one) for one in calibrate(traces.rows(fitted), criterion)]
-    reader = Reader(calibrations, criterion)
+    fitted, rest = _halves(traces.samples, seed)
+    reader, calibrations = _fitted_reader(traces.rows(fitted), wishes)
     read = traces.read_with(reader)
-    raw = traces.rows(rest).read_with(Reader([ExitCalibration()] * traces.exits, criterion))
+    raw = traces.rows(rest).read_with(Reader([ExitCalibration()] * traces.exits, wishes.build(traces.exits)))
     columns = of_rows(metadata, rest)
     told = np.asarray(columns[wishes.segment]) if wishes.segment else None
     apart, guard = guarded(Apart(rest, raw, read.rows(rest), told=told), wishes.guard, reader, columns)
@@ -165,26 +163,47 @@ def fit(
     kept = keep(wishes.asked, grid, apart) if wishes.asked.asks else None
     held_out = tuple(_held_out(apart, k, wishes) for k in range(traces.exits))
     accuracy = read.correct.mean(axis=0)
-    policy = PolicyFile(
+    evidence = _evidence(traces, wishes, table, kept).model_copy(update=_seen_at_calibration(read, kept, apart))
+    sections = tuple(
+        _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
+        for k, calibration in enumerate(calibrations)
+    )
+    bandit = cascade(kept.rule.common, traces.exits, wishes.asked) if kept else _bandit(wishes.bandit, read.confidence)
+    policy = _asked_for(traces, wishes, sections, codecs).model_copy(
+        update={
+            "bandit": bandit,
+            "guard": guard,
+            "segments": kept.rule.section(wishes.segment) if kept and wishes.segment else None,
+            "evidence": evidence,
+        }
+    )
+    return Fit(policy, held_out, apart, kept)
+
+
+def _halves(samples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that fit maps, and rows that do not."""
+    order = np.random.default_rng(seed).permutation(samples)
+    return order[: samples // 2], order[samples // 2 :]
+
+
+def _fitted_reader(traces: Traces, wishes: Wishes) -> tuple[Reader, list[ExitCalibration]]:
+    criterion = wishes.build(traces.exits)
+    calibrations = [_as_written(one) for one in calibrate(traces, criterion)]
+    return Reader(calibrations, criterion), calibrations
+
+
+def _asked_for(traces: Traces, wishes: Wishes, sections: tuple[ExitSection, ...], codecs: CodecSection) -> PolicyFile:
+    """What is written as it was asked for; nothing of it depends on thresholds."""
+    return PolicyFile(
         bundle_id=traces.bundle_id,
         criterion=wishes.criterion,
         criterion_params=dict(wishes.criterion_params),
         criterion_arrays=wishes.criterion_arrays.section if wishes.criterion_arrays else None,
-        exits=tuple(
-            _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
-            for k, calibration in enumerate(calibrations)
-        ),
-        guard=guard,
-        segments=kept.rule.section(wishes.segment) if kept and wishes.segment else None,
-        bandit=cascade(kept.rule.common, traces.exits, wishes.asked)
-        if kept
-        else _bandit(wishes.bandit, read.confidence),
+        exits=sections,
         objective=ObjectiveSection(**asdict(wishes.objective)),
         ship="hidden" if wishes.ship == "hidden" else "any",
         codecs=codecs,
-        evidence=_evidence(traces, wishes, table, kept).model_copy(update=_seen_at_calibration(read, kept, apart)),
     )
-    return Fit(policy, held_out, apart, kept)
 
 
 def _seen_at_calibration(read: Traces, kept: Kept | None, apart: Apart) -> dict[str, tuple[ConfidenceHistogram, ...]]:
