@@ -73,6 +73,12 @@ def _camera(_: Path) -> Finding:
     return Finding("video", "ok", "PyAV")
 
 
+def _text(_: Path) -> Finding:
+    if importlib.util.find_spec("tokenizers") is None:
+        return Finding("text", "ok", "none: tokenizers is not installed", "for texts run: pip install 'offramp[text]'")
+    return Finding("text", "ok", "tokenizers")
+
+
 def _governor(root: Path) -> Finding:
     path = root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
     try:
@@ -110,6 +116,7 @@ CHECKS: tuple[Callable[[Path], Finding], ...] = (
     _tensorrt,
     _curve,
     _camera,
+    _text,
     _governor,
     _slow_start,
     _disk,

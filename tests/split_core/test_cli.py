@@ -66,5 +66,5 @@ def test_keys_are_made_once_and_the_secret_is_private(tmp_path, capsys):
 def test_doctor_looks_at_this_machine(capsys):
     assert cli.main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
-    assert {"python", "onnxruntime", "encryption", "disk"} <= {finding["check"] for finding in findings}
+    assert {"python", "onnxruntime", "encryption", "text", "disk"} <= {finding["check"] for finding in findings}
     assert all(finding["advice"] for finding in findings if finding["state"] != "ok")
