@@ -40,6 +40,7 @@ from split_core.policy import (
     ObjectiveSection,
     PolicyFile,
 )
+from split_core.policy_guard import GuardSection
 from split_core.readings import ExitCalibration, Reader
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
@@ -163,7 +164,7 @@ def fit(
     kept = keep(wishes.asked, grid, apart) if wishes.asked.asks else None
     held_out = tuple(_held_out(apart, k, wishes) for k in range(traces.exits))
     accuracy = read.correct.mean(axis=0)
-    evidence = _evidence(traces, wishes, table, kept).model_copy(update=_seen_at_calibration(read, kept, apart))
+    evidence = _evidence(traces, wishes, table, kept).model_copy(update=_seen_at_calibration(read, kept, apart, guard))
     sections = tuple(
         _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
         for k, calibration in enumerate(calibrations)
@@ -206,9 +207,13 @@ def _asked_for(traces: Traces, wishes: Wishes, sections: tuple[ExitSection, ...]
     )
 
 
-def _seen_at_calibration(read: Traces, kept: Kept | None, apart: Apart) -> dict[str, tuple[ConfidenceHistogram, ...]]:
+def _seen_at_calibration(
+    read: Traces, kept: Kept | None, apart: Apart, guard: GuardSection | None
+) -> dict[str, tuple[ConfidenceHistogram, ...]]:
     """What drift is measured against; thresholds of our own say which samples get to later exits."""
-    if kept and apart.left:  # a guard sends more of them on
+    if kept and (kept.rule.own or (guard and guard.never_early_segments)):
+        reached: tuple[ConfidenceHistogram, ...] = ()  # other samples get there in one stream than in another
+    elif kept and apart.left:  # a guard sends more of them on
         reached = reached_histograms(apart.read, kept.rule.exits(apart.left))
     else:
         reached = reached_histograms(read, kept.rule.common.exits(read)) if kept else ()

@@ -125,6 +125,10 @@ def test_drift_is_measured_against_the_frames_that_the_guard_sends_on(calibrate:
     # Half of the samples chose; what says one of two classes of four gets to exit 2 whatever its confidence.
     second = made.evidence.reached_histograms[0]
     assert 0.4 * SAMPLES / 2 < sum(second.counts) < SAMPLES / 2
+    # Streams that differ in what they send on have nothing in common to be measured against behind exit 1.
+    _, made = calibrate("--max-offload", 0.6, "--never-early-segment", "light=night")
+    assert made.evidence.reached_histograms == ()
+    assert made.evidence.confidence_histograms
 
 
 def test_abstention_needs_no_target(calibrate: Any) -> None:
