@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from partitioner.texts import read_texts
 from split_core.bundle import Bundle
 from split_core.errors import ConfigError, DataError
 from split_core.files import sha256_of
@@ -20,8 +19,6 @@ from split_core.manifest import Manifest
 from split_core.preprocess import Preprocess, read_image
 from split_core.registry import suggestion
 from split_core.tensors import Array, TensorSpec
-from split_core.text import Text
-from split_core.tsv import read_tsv
 
 TSV = ".tsv"
 BATCH = 64  # rows that run together
@@ -76,36 +73,6 @@ def samples_of(path: Path, bundle: Bundle, take: slice) -> Samples:
         raise DataError(f"{path}: has lines without a label; expected text<TAB>label")
     chosen = _taken(path, len(labels), take)
     return Samples(items[chosen], checked_labels(path, labels[chosen], len(names)), intake)
-
-
-def read_texts(path: Path, bundle: Bundle, count: int | None = None) -> tuple[Intake, Array, NDArray[np.int64]]:
-    """The texts of a `.tsv`, at most `count`, as a stack of token ids, with how they become inputs.
-
-    Labels are names of the manifest's, or their numbers; there are none, (0,), where a line has none.
-
-    Raises:
-        DataError: not there, damaged, a label that is none, or the network takes no texts.
-        MissingExtra: the library that runs tokenisers is not installed.
-    """
-    intake = bundle.intake()
-    if not isinstance(intake, Text):
-        raise DataError(f"{path}: texts, and {bundle.manifest.name} says of no tokeniser that it takes any")
-    lines = list(islice(read_tsv(path), count))
-    if not lines:
-        raise DataError(f"{path}: holds no samples; expected text<TAB>label, one a line")
-    items = intake.stack([intake.canonical(text) for text, _ in lines])
-    labels = [_class_of(path, label, bundle.manifest.labels or ()) for _, label in lines if label is not None]
-    return intake, items, np.array(labels if len(labels) == len(lines) else [], np.int64)
-
-
-def _class_of(path: Path, label: str, names: Sequence[str]) -> int:
-    """A class by its name or, where no class has this name, by its number."""
-    if label in names:
-        return names.index(label)
-    if label.isascii() and label.isdigit() and int(label) < len(names):
-        return int(label)
-    near = suggestion(label, list(names))
-    raise DataError(f"{path}: no class is named {label[:40]!r}{near}; there are: {', '.join(names)}, or their numbers")
 
 
 def read_samples(path: Path, manifest: Manifest, take: slice) -> Samples:

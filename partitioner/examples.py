@@ -17,9 +17,9 @@ from partitioner.data import (
     checked_labels,
     image_files,
     mixed,
-    read_texts,
 )
 from partitioner.noise import noise
+from partitioner.texts import read_texts
 from split_core.bundle import Bundle
 from split_core.errors import DataError
 from split_core.intake import Intake
