@@ -1,7 +1,8 @@
 """What a bandit adds to a frame: python -m benchmarks.bandit_speed [--quick] [--json FILE]
 
 1. UCB1, one `choose` and one `update`, at 12, 60 and 400 arms, and the same rule in numpy beside it;
-2. the joint grid, one `begin` and one `learn`, at about as many arms: all its estimates and prices anew.
+2. the joint grid, one `begin` and one `learn`, at about as many arms: all its estimates and prices anew;
+3. a whole frame through a cascade of six exits, alone and within a guard with classes and conformal sets.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from bandits.build import make_policy
-from bandits.policy import Context, Costs, Observation, Ship
+from bandits.guard import Guard, Limits
+from bandits.policy import Answer, Context, Costs, Deeper, Observation, Ship
 from bandits.ucb import Ucb
 from benchmarks.harness import arguments, at_most, report, statistics
+from split_core.conformal import ConformalSets
 from split_core.objective import Objective
 from split_core.readings import Reading
 
@@ -24,6 +27,7 @@ ARMS = (12, 60, 400)
 # Exits and thresholds whose joint grid has about as many arms.
 GRIDS = {12: (3, 5), 60: (6, 12), 400: (12, 36)}
 GOAL_US = {12: 10.0, 60: 25.0}
+SURE = (0.4, 0.6, 0.8, 0.95, 0.97, 0.99)  # confidences of six exits; the cascade asks for 0.9
 Step = Callable[[], object]
 
 
@@ -100,6 +104,22 @@ def grid_step(arms: int) -> tuple[int, Step]:
     return len(policy.state()["arms"]), step
 
 
+def guarded_step(limits: Limits) -> Step:
+    """A frame of ten classes that no exit is sure of before the fourth."""
+    bare = make_policy("cascade", exits=6, rng=np.random.default_rng(0), objective=Objective(mu=0.1))
+    policy = Guard(bare, limits, exits=6) if limits else bare
+    context = Context(tuple(range(7)), True, 100.0, Costs.published(6, per_layer=0.1, offload=0.3))
+    every = [Reading(k, 0, top, np.array([top, *[(1.0 - top) / 9.0] * 9])) for k, top in enumerate(SURE, 1)]
+
+    def step() -> None:
+        plan, readings = policy.begin(context), 0
+        while isinstance(policy.next(plan, tuple(every[:readings])), Deeper):
+            readings += 1
+        policy.learn(Observation(plan, tuple(every[:readings]), Answer(readings), None, 0.0))
+
+    return step
+
+
 def main() -> None:
     options = arguments(__doc__)
     rounds = 3_000 if options.quick else 15_000
@@ -120,6 +140,9 @@ def main() -> None:
                 at_most(f"bandit choose + update, {arms} arms", ucb["median"], "us", goal_us, "the UCB rule"),
                 at_most(f"bandit begin + next + learn, {count} arms", grid["median"], "us", goal_us, "the joint grid"),
             ]
+    limits = Limits(never_early=frozenset({1}), sets=ConformalSets([[0.9]] * 6))
+    for name, kept in (("alone", Limits()), ("within a guard", limits)):
+        figures[f"cascade {name}, four exits read"] = microseconds(guarded_step(kept), rounds)
     report("bandit_speed", figures, goals, options)
 
 
