@@ -12,6 +12,7 @@ import argparse
 import shutil
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,8 @@ def main() -> None:
         report("text", {"skipped": "give --data DIR with train.tsv, dev.tsv and test.tsv"}, [], options)
         return
     job = Job(options.data, options.work, options.quick)
-    job.run()
+    with redirect_stdout(sys.stderr):  # what the commands say; standard output is the JSON's
+        job.run()
     figures = figures_of(job)
     console = Console(stderr=True, width=120)
     console.print(exits_table(figures["accuracy"], figures["samples"]))
