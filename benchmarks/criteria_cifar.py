@@ -14,7 +14,7 @@ from benchmarks.cifar_train import Recipe, trained
 from benchmarks.criteria_data import Arrays, Setting, compute_shares, macs_of, nodes_of_exits
 from benchmarks.criteria_pcee import claim_goals, claimed, pcee_rows
 from benchmarks.harness import Goal
-from partitioner.calibrate.record import Kept
+from partitioner.calibrate.record import Recorder
 from partitioner.chain import Chain
 from partitioner.sources import read_network
 from partitioner.train.criteria import TRAINERS
@@ -61,7 +61,7 @@ def answers(recipe: Recipe, part: str, shown: Pictures) -> Traces:
     kept = recipe.work / f"{EARLY}-{recipe.epochs}-{part}-trace.npz"
     if not kept.exists():
         chain = Chain(bundles.load(recipe.bundle(EARLY)), OnnxRuntimeBackend(), threads=1)
-        made = Kept(chain, len(shown.labels), states=True)
+        made = Recorder(chain, len(shown.labels), states=True)
         for start in range(0, len(shown.labels), ROWS):
             made.add(chain.run([PREPROCESS.tensor(shown.images[start : start + ROWS])]))
         traces = made.traces(shown.labels, np.empty((0, 0), np.int64), "")
