@@ -16,13 +16,15 @@ def read_tsv(path: Path) -> Iterator[tuple[str, str | None]]:
     UTF-8, no quoting; lines of white space alone, and a first line whose second column is `label`, are none.
 
     Raises:
-        DataError: not there, not UTF-8, or a line with more than two columns.
+        DataError: not there, not text in UTF-8, or a line with more than two columns.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
+                if "\0" in line:  # valid UTF-8, and in no text: another kind of file
+                    raise DataError(f"{path}: line {number} holds a NUL byte; expected text<TAB>label in UTF-8")
                 text, *rest = line.rstrip("\r\n").split("\t")
                 if len(rest) > 1:
                     raise DataError(f"{path}: line {number} has {1 + len(rest)} columns; expected text<TAB>label")

@@ -45,7 +45,17 @@ def a_video(folder: Path) -> dict[str, Any]:
     return {"path": str(path)}
 
 
-MAKERS: dict[str, Callable[[Path], dict[str, Any]]] = {"array": an_array, "directory": a_directory, "video": a_video}
+def a_tsv(folder: Path) -> dict[str, Any]:
+    (folder / "texts.tsv").write_text("".join(f"text number {number}\t{number % 2}\n" for number in range(COUNT)))
+    return {"path": str(folder / "texts.tsv")}
+
+
+MAKERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "array": an_array,
+    "directory": a_directory,
+    "tsv": a_tsv,
+    "video": a_video,
+}
 
 
 @pytest.fixture(params=list(SOURCES))
@@ -54,21 +64,24 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[..., 
     return SOURCES.load(request.param), MAKERS[request.param](tmp_path)
 
 
-def test_it_gives_every_picture_once_and_then_none(made):
+def test_it_gives_every_item_once_and_then_none(made):
     make, options = made
     source = make(**options)
-    pictures = []
-    while (picture := source.read()) is not None:
-        pictures.append(picture)
-    assert len(pictures) == COUNT
+    items = []
+    while (item := source.read()) is not None:
+        items.append(item)
+    assert len(items) == COUNT
     assert source.read() is None
     source.close()
 
 
-def test_pictures_are_read_only_bytes_of_one_or_three_channels(made):
+def test_an_item_is_a_text_or_read_only_bytes_of_one_or_three_channels(made):
     make, options = made
     source = make(**options)
     picture = source.read()
+    if isinstance(picture, str):
+        assert picture == "text number 0"
+        return
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
     assert picture.shape[2] in (1, 3)
