@@ -6,7 +6,7 @@
    that saves the most at 0.5 points lost is chosen on one half of the test images and told on the other.  Of the
    demo's network on Fashion-MNIST, without those that need trained arrays;
 3. with --data DIR instead of 2, of a ResNet trained on CIFAR-10 together with its exits, for all of them, and beside
-   smaller networks without exits: hours of one core the first time, see --epochs.  Needs the extra `torch`.
+   smaller networks without exits: over half an hour of one core the first time, see --epochs.  Needs the extra `torch`.
 
 With --json FILE the curves are drawn, too, as FILE's .png.
 """

@@ -14,7 +14,7 @@ PANELS = {
     "exits together": ("geometric_ensemble", "most_confident", "past_future", "gates", "cascade"),
     "hidden states": ("similarity", "similarity_patience", "learned", "q_exit"),
 }
-GREY, ABOVE, BELOW = "0.85", 1.2, 9.0  # points of accuracy around that of the whole network
+GREY, BELOW, AROUND = "0.85", 9.0, 0.8  # points: shown below the whole network at most, and left free
 
 
 def draw(figures: dict[str, Any], path: Path) -> None:
@@ -35,12 +35,20 @@ def draw(figures: dict[str, Any], path: Path) -> None:
             axes.plot(*_line(figures["curves"][name]), color=f"C{place}", lw=1.8, label=name)
         axes.set_title(title, fontsize=11)
         axes.legend(fontsize=9, loc="lower right", frameon=False)
-    full = 100 * figures["single exits"][-1]["accuracy"]
-    grid[0, 0].set_ylim(full - BELOW, full + ABOVE)
+    grid[0, 0].set_ylim(_limits(figures))
     grid[0, 0].set_xlim(right=104)
     figure.supxlabel("mean compute, % of the whole network")
     figure.supylabel("accuracy, %")
     figure.savefig(path, dpi=110)
+
+
+def _limits(figures: dict[str, Any]) -> tuple[float, float]:
+    """Accuracies between which everything happens, but for what is far below the whole network."""
+    others = figures.get("networks", {}).values()
+    shown = [*figures["single exits"], *others, *(point for curve in figures["curves"].values() for point in curve)]
+    accuracies = [100 * point["accuracy"] for point in shown]
+    full = 100 * figures["single exits"][-1]["accuracy"]
+    return max(min(accuracies) - AROUND, full - BELOW), max(accuracies) + AROUND
 
 
 def _behind(axes: Axes, figures: dict[str, Any]) -> None:
