@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from partitioner.data import arrays_of
 from partitioner.heads.trainable import Parameters
-from split_core.errors import ConfigError, DataError
-from split_core.files import write_atomically
+from partitioner.train.kept import KeptArrays
+from split_core.errors import DataError
 
 NUMBERS = ("epoch", "best_epoch", "best_loss", "done")
 
@@ -51,7 +49,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
-        self._path, self._key = path, key
+        self._kept = KeptArrays(path, key, "bundle")
         self._exits: dict[int, Progress] = {}
 
     def read(self) -> dict[int, Progress]:
@@ -61,17 +59,13 @@ class Checkpoint:
             DataError: the file is damaged.
             ConfigError: it is of another training.
         """
-        if self._path is None or not self._path.exists():
+        stored = self._kept.read(("exits",))
+        if not stored:
             return {}
-        stored = arrays_of(self._path, ("key", "exits"), every=True)
-        if str(stored["key"]) != self._key:
-            raise ConfigError(
-                f"{self._path}: of another training; remove it, or give the bundle, samples and options it began with"
-            )
         try:
             self._exits = {int(number): _progress(stored, int(number)) for number in stored["exits"]}
         except (KeyError, ValueError, TypeError) as error:
-            raise DataError(f"{self._path}: not a whole checkpoint; remove it") from error
+            raise DataError(f"{self._kept.path}: not a whole checkpoint; remove it") from error
         return dict(self._exits)
 
     def write(self, exit_: int, progress: Progress) -> None:
@@ -81,17 +75,10 @@ class Checkpoint:
             DataError: the disk refuses.
         """
         self._exits[exit_] = progress
-        if self._path is None:
-            return
-        arrays: dict[str, np.ndarray] = {"key": np.array(self._key), "exits": np.array(list(self._exits), np.int64)}
+        arrays = {"exits": np.array(list(self._exits), np.int64)}
         for number, one in self._exits.items():
             arrays |= _arrays(number, one)
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # names are ours and none is called file
-        try:
-            write_atomically(self._path, buffer.getvalue())
-        except OSError as error:
-            raise DataError(f"{self._path}: cannot be written ({error.strerror})") from error
+        self._kept.write(arrays)
 
 
 def _arrays(number: int, progress: Progress) -> dict[str, np.ndarray]:

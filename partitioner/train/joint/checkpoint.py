@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from partitioner.data import arrays_of
 from partitioner.train.joint.rows import Epoch
-from split_core.errors import ConfigError, DataError
-from split_core.files import write_atomically
+from partitioner.train.kept import KeptArrays
 from split_core.tensors import Array
 
 Arrays = dict[str, Array]
@@ -52,7 +49,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
-        self._path, self._key = path, key
+        self._kept = KeptArrays(path, key, "module")
 
     def read(self) -> Reached:
         """What is there.
@@ -61,13 +58,9 @@ class Checkpoint:
             DataError: the file is damaged.
             ConfigError: it is of another training.
         """
-        if self._path is None or not self._path.exists():
+        stored = self._kept.read(("losses", "right"))
+        if not stored:
             return Reached()
-        stored = arrays_of(self._path, ("key", "losses", "right"), every=True)
-        if str(stored["key"]) != self._key:
-            raise ConfigError(
-                f"{self._path}: of another training; remove it, or give the module, samples and options it began with"
-            )
         now, best, moments = (_group(stored, group) for group in GROUPS)
         rows = zip(stored["losses"].tolist(), stored["right"].tolist(), strict=True)
         return Reached(now, best, moments, [Epoch(tuple(losses), tuple(right)) for losses, right in rows])
@@ -78,21 +71,13 @@ class Checkpoint:
         Raises:
             DataError: the disk refuses.
         """
-        if self._path is None:
-            return
         arrays: Arrays = {
-            "key": np.array(self._key),
             "losses": np.array([epoch.losses for epoch in reached.history]),
             "right": np.array([epoch.right for epoch in reached.history]),
         }
         for group in GROUPS:
             arrays |= {f"{group}/{name}": value for name, value in getattr(reached, group).items()}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # names are ours and none is called file
-        try:
-            write_atomically(self._path, buffer.getvalue())
-        except OSError as error:
-            raise DataError(f"{self._path}: cannot be written ({error.strerror})") from error
+        self._kept.write(arrays)
 
 
 def _group(stored: Mapping[str, Array], group: str) -> Arrays:
