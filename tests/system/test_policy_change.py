@@ -45,16 +45,21 @@ def site(tiny_bundle: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_promote_and_rollback_reach_a_running_camera(site: Path, tiny_bundle: Path):
-    store, decisions = PolicyStore(site / "store"), site / "decisions.jsonl"
+def camera(site: Path, tiny_bundle: Path, **more: str) -> EdgeApp:
+    """Follows the store of `site` while it shows the same images over and over."""
     config = {
         "bundle": str(tiny_bundle),
-        "policy": str(store.folder),
+        "policy": str(site / "store"),
         "profile": str(site / "profile.yaml"),
-        "decisions": str(decisions),
+        "decisions": str(site / "decisions.jsonl"),
         "source": {"kind": "array", "fps": 100, "options": {"path": str(site / "images.npz"), "loop": True}},
     }
-    app = EdgeApp(parsed(config, EdgeConfig, "test"))
+    return EdgeApp(parsed({**config, **more}, EdgeConfig, "test"))
+
+
+def test_promote_and_rollback_reach_a_running_camera(site: Path, tiny_bundle: Path):
+    store, decisions = PolicyStore(site / "store"), site / "decisions.jsonl"
+    app = camera(site, tiny_bundle)
     exits: list[int] = []
     moved = threading.Event()
 
@@ -84,14 +89,7 @@ def test_promote_and_rollback_reach_a_running_camera(site: Path, tiny_bundle: Pa
 def test_a_policy_in_the_shadow_is_asked_and_reported(site: Path, tiny_bundle: Path, capsys):
     """The first policy answers at exit 1; the candidate, put into the shadow, would run the whole network."""
     store, decisions = PolicyStore(site / "store"), site / "decisions.jsonl"
-    config = {
-        "bundle": str(tiny_bundle),
-        "policy": str(store.folder),
-        "profile": str(site / "profile.yaml"),
-        "decisions": str(decisions),
-        "source": {"kind": "array", "fps": 100, "options": {"path": str(site / "images.npz"), "loop": True}},
-    }
-    app = EdgeApp(parsed(config, EdgeConfig, "test"))
+    app = camera(site, tiny_bundle)
     judged: list[int] = []
 
     def follow(outcome, record) -> None:
@@ -120,14 +118,7 @@ def test_rollback_brings_back_what_the_policy_had_learned_and_its_void_mark(site
         store.add(site / "grid.yaml")
         if version == 1:
             store.promote("active")
-    config = {
-        "bundle": str(tiny_bundle),
-        "policy": str(store.folder),
-        "profile": str(site / "profile.yaml"),
-        "state": str(state),
-        "source": {"kind": "array", "fps": 100, "options": {"path": str(site / "images.npz"), "loop": True}},
-    }
-    app = EdgeApp(parsed(config, EdgeConfig, "test"))
+    app = camera(site, tiny_bundle, policy=str(store.folder), state=str(state))
     first = app.loop.rules.id
     first_choices: list[int] = []
     other_choices: list[int] = []
