@@ -14,7 +14,8 @@ import numpy as np
 
 from bandits.arms import joint_arms
 from bandits.grid import THRESHOLDS
-from bandits.path_model import PathModel, Paths
+from bandits.path_model import PathModel
+from bandits.path_table import PathTable, path_costs, with_fallback
 from bandits.policy import Arm
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
@@ -55,36 +56,43 @@ class RewardTable:
     Args:
         traces: (N, K) readings.
         model: costs.
+        cloud: False prices an outage: an arm that could ship runs to the end instead.
+
+    Attributes:
+        paths: the rewards, frame by frame.
 
     Raises:
         ProfileError: the trace has another number of exits than `model`.
         TraceError: the trace is empty.
     """
 
-    def __init__(self, traces: Traces, model: PathModel) -> None:
-        self._traces, self._exits = traces, model.exits
-        self.shipped = _ship_rewards(traces, model)  # (N, K): ship after depth 0..K-1; -inf where forbidden
-        self.local = _local_rewards(traces, model)  # (N, K): answer at exit 1..K
+    def __init__(self, traces: Traces, model: PathModel, *, cloud: bool = True) -> None:
+        costs = path_costs(traces, model).priced(model.objective.mu)
+        self.paths = PathTable(
+            traces.confidence,
+            local=traces.confidence - costs.local,
+            shipped=with_fallback(traces.confidence, costs.in_time) - costs.shipped,
+            forced=traces.confidence[:, -1] - costs.forced,
+            cloud=np.full(traces.samples, cloud),
+        )
 
     def means(self, arms: Sequence[Arm]) -> FloatArray:
         """(A,) mean reward of each arm."""
-        return np.array([self.of(arm).mean() for arm in arms])
+        return self.paths.means(arms)
 
     def of(self, arm: Arm) -> FloatArray:
         """(N,) expected reward of `arm` on every frame."""
-        if arm.split == 0:
-            return self.shipped[:, 0]
-        local = self.local[:, arm.split - 1]
-        if arm.answers_locally(self._exits):
-            return local
-        sure = self._traces.confidence[:, arm.split - 1] >= arm.threshold
-        result: FloatArray = np.where(sure, local, self.shipped[:, arm.split])
-        return result
+        return self.paths.of(arm)
 
     def oracle(self) -> FloatArray:
         """(N,) reward of the best path of every single frame, which nobody can know."""
-        result: FloatArray = np.maximum(self.local.max(axis=1), self.shipped.max(axis=1))
-        return result
+        return best_paths(self.paths)
+
+
+def best_paths(rewards: PathTable) -> FloatArray:
+    """(N,) the highest reward on every frame; without a cloud, of what the device can do."""
+    local: FloatArray = rewards.local.max(axis=1)
+    return np.where(rewards.cloud, np.maximum(local, rewards.shipped.max(axis=1)), local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,33 +124,3 @@ def regret_of(
     expected = np.array([reward if arm is None else means[arm] for arm, reward in zip(arms, rewards, strict=True)])
     lost = np.where([arm is None for arm in arms], 0.0, extra)
     return Regret(np.cumsum(best - expected + lost), np.cumsum(table.oracle() - rewards))
-
-
-def _local_rewards(traces: Traces, model: PathModel) -> FloatArray:
-    latency_ms = model.frame_ms + np.asarray(model.device_ms)[1:] + np.asarray(model.head_ms)[1:]
-    result: FloatArray = traces.confidence - model.objective.mu * model.objective.ms * latency_ms
-    return result
-
-
-def _ship_rewards(traces: Traces, model: PathModel) -> FloatArray:
-    paths, weights = model.paths(traces), model.objective
-    ready_ms = model.frame_ms + np.asarray(model.device_ms)[:-1] + np.asarray(model.head_ms)[:-1]
-    in_time, latency_ms = _expected_arrival(ready_ms, paths, model)
-    fallback = traces.confidence[:, [0, *range(model.exits - 1)]]  # without a reading, exit 1 is evaluated
-    value = in_time * traces.confidence[:, -1:] + (1.0 - in_time) * fallback
-    cost = weights.ms * latency_ms + weights.kb * paths.payload_bytes / 1000.0 + weights.cloud_ms * paths.cloud_ms
-    result: FloatArray = np.where(paths.allowed, value - weights.mu * cost, -np.inf)
-    return result
-
-
-def _expected_arrival(ready_ms: FloatArray, paths: Paths, model: PathModel) -> tuple[FloatArray, FloatArray]:
-    """Probability that the reply is in time, and the expected latency, (N, K) each, over the link's residuals."""
-    sent_ms = ready_ms + paths.ship_ms
-    residuals = np.sort(model.link_residual_ms)
-    if model.deadline_ms is None:
-        return np.ones_like(sent_ms), sent_ms + residuals.mean()
-    late_ms = np.maximum(model.deadline_ms, ready_ms)
-    count = np.searchsorted(residuals, model.deadline_ms - sent_ms, side="right")
-    sums = np.concatenate([[0.0], np.cumsum(residuals)])
-    in_time = count / len(residuals)
-    return in_time, in_time * sent_ms + sums[count] / len(residuals) + (1.0 - in_time) * late_ms
