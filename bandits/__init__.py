@@ -11,6 +11,7 @@ POLICIES = Registry(
         "splitee": "bandits.splitee:make_splitee",
         "splitee_s": "bandits.splitee_s:make_splitee_s",
         "ucbee": "bandits.ucbee:make_ucbee",
+        "uee_ucb": "bandits.published.uee_ucb:make_uee_ucb",
         "cascade": "bandits.cascade:make_cascade",
         "fixed": "bandits.baselines:make_fixed",
         "random": "bandits.baselines:make_random",

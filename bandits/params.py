@@ -33,6 +33,17 @@ def thresholds(name: str, value: Any) -> tuple[float, ...]:
     return tuple(_distinct(name, found))
 
 
+def one_of(name: str, value: Any, known: Sequence[str]) -> str:
+    """One of the words `known`.
+
+    Raises:
+        ConfigError: another one.
+    """
+    if type(value) is not str or value not in known:
+        raise ConfigError(f"{name}: expected {' or '.join(known)}, got {value!r}")
+    return value
+
+
 def splits(name: str, value: Any, exits: int) -> tuple[int, ...]:
     """Cuts 0..K, made ascending.
 

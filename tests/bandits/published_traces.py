@@ -7,6 +7,7 @@ import csv
 import gzip
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,7 @@ BERT_EXITS = 12
 
 def columns(name: str, wanted: Sequence[str]) -> list[np.ndarray]:
     """Columns `wanted` of `traces/<name>.csv.gz`, as float64."""
-    folder = os.environ.get("OFFRAMP_DATA")
-    if not folder:
-        pytest.skip("OFFRAMP_DATA names no folder with published traces")
-    path = Path(folder) / "traces" / f"{name}.csv.gz"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
+    path = _path(f"{name}.csv.gz")
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         rows = [[float(row[key]) for key in wanted] for row in csv.DictReader(file)]
     return list(np.array(rows).T)
@@ -62,3 +58,25 @@ def stream(traces: Traces, frames: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     rounds = -(-frames // traces.samples)
     return np.concatenate([rng.permutation(traces.samples) for _ in range(rounds)])[:frames]
+
+
+def imdb(exits: int) -> tuple[np.ndarray, np.ndarray]:
+    """UEE-UCB's ElasticBERT on 50,000 IMDb reviews, 4 or 6 exits: predictions (N, K) and labels (N,), 0 or 1."""
+    return _imdb(_path(f"imdb-{exits}-exits.tsv.gz"))
+
+
+@lru_cache(maxsize=2)
+def _imdb(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        table = np.loadtxt(file, dtype=np.int64, skiprows=1)
+    return table[:, :-1], table[:, -1]
+
+
+def _path(name: str) -> Path:
+    folder = os.environ.get("OFFRAMP_DATA")
+    if not folder:
+        pytest.skip("OFFRAMP_DATA names no folder with published traces")
+    path = Path(folder) / "traces" / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
