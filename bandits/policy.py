@@ -143,8 +143,10 @@ class Observation:
             threshold, where the exit was not allowed to answer.
         action: how the device ended: `Answer` or `Ship`.
         verdict: the final exit's reading, when the cloud's answer came back in time; None when the frame
-            was not shipped or the reply was lost.
-        cost: what the frame really cost, in units of the objective; NaN when it is not known.
+            was not shipped or the reply was lost.  With an `Answer` it is that of an audit: the frame was answered
+            here and checked afterwards, drawn without looking at it.
+        cost: what the frame really cost, in units of the objective; NaN when it is not known.  An audit is not in it.
+        audited: probability with which an audited frame was drawn; 0 where `verdict` is no audit's.
     """
 
     plan: Plan
@@ -152,6 +154,7 @@ class Observation:
     action: Answer | Ship
     verdict: Reading | None
     cost: float
+    audited: float = 0.0
 
     @property
     def lost(self) -> bool:
@@ -173,7 +176,12 @@ class Policy(Protocol):
         """What to do after these readings (ascending exits, all of them from `plan.heads`)."""
 
     def learn(self, observation: Observation) -> None:
-        """Take in one finished frame; may come late, in any order, or never."""
+        """Take in one finished frame; may come late, in any order, or never.
+
+        An audited frame comes once, when its audit has ended.  Its verdict is fair to whatever the audited ones among
+        the answered frames are a fair sample of: to a bin of the exit that answered, not to an exit passed on the
+        way, where frames that were shipped from further on count fully and answered ones by `audited` only.
+        """
 
     def state(self) -> dict[str, Any]:
         """All that was learned, as JSON types; the arm list is part of it."""
