@@ -1,7 +1,7 @@
 """What every path costs now: begun from the profile, corrected by every frame.
 
-Device steps and payload sizes are exponential means; a link is a line, base + slope * kilobytes, fitted
-by exponentially weighted least squares, so that it is right for payloads that are not being sent too.
+Device steps and payload sizes are exponential means; the link is the line of `bandits.link_estimate`, which
+replay uses too, so that a replayed policy knows no more of a link than a camera would.
 """
 
 from __future__ import annotations
@@ -10,51 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bandits.link_estimate import LinkModel as LinkModel
 from bandits.policy import Costs
 from split_core.objective import Objective
 from split_core.profiles import HwProfile
 
 DEVICE_RATE = 0.02  # weight of a new measurement; a device changes in seconds (clocks, heat)
-LINK_DECAY = 0.98  # memory of about 50 offloads
 REPRICE_EVERY = 16  # frames: device steps drift slowly, and pricing takes 20 us
 OUTLIER = 4.0  # a step that took this many times its mean counts as this many: one hiccup is no trend
-
-
-class LinkModel:
-    """Round-trip time without the worker's part, as a line over payload size.
-
-    Args:
-        base_ms, ms_per_kb: what to believe before anything was measured; worth `weight` offloads.
-    """
-
-    def __init__(self, base_ms: float, ms_per_kb: float, weight: float = 2.0) -> None:
-        self._prior = (base_ms, ms_per_kb)
-        # Two points on the prior line, so that both its parameters fade as measurements come.
-        points = [self._row(kb, base_ms + kb * ms_per_kb) for kb in (0.5, 4.0)]
-        self._sums = weight / 2 * (points[0] + points[1])
-        self._fit()
-
-    @staticmethod
-    def _row(kb: float, ms: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return np.array([1.0, kb, ms, kb * kb, kb * ms])
-
-    def observe(self, payload_bytes: int, link_ms: float) -> None:
-        """One offload came back."""
-        self._sums = LINK_DECAY * self._sums + self._row(payload_bytes / 1e3, max(0.0, link_ms))
-        self._fit()
-
-    def ms(self, payload_bytes: float) -> float:
-        """Expected time for a payload of this size."""
-        return self._base + self._slope * payload_bytes / 1e3
-
-    def _fit(self) -> None:
-        n, x, y, xx, xy = (float(value) for value in self._sums)
-        spread = xx - x * x / n
-        # All payloads of one size say nothing about the slope: lean on what was believed, shrunk to the data.
-        ridge = 0.05 * n
-        slope = (xy - x * y / n + ridge * self._prior[1]) / (spread + ridge)
-        self._slope = max(0.0, slope)
-        self._base = max(0.0, (y - self._slope * x) / n)
 
 
 class CostBook:
