@@ -12,6 +12,8 @@ POLICIES = Registry(
         "splitee_s": "bandits.splitee_s:make_splitee_s",
         "ucbee": "bandits.ucbee:make_ucbee",
         "uee_ucb": "bandits.published.uee_ucb:make_uee_ucb",
+        "adaee": "bandits.published.adaee:make_adaee",
+        "adaee_buffer": "bandits.published.adaee_buffer:make_adaee_buffer",
         "cascade": "bandits.cascade:make_cascade",
         "fixed": "bandits.baselines:make_fixed",
         "random": "bandits.baselines:make_random",

@@ -90,30 +90,32 @@ class SplitEESReward:
 
 
 class UcbeeReward:
-    """Threshold arms at one split: 0 answered locally, max(C_L - C_i, 0) - mu * ship_i shipped.
+    """Threshold arms at one split: 0 answered locally, C_L - C_i - mu * ship_i shipped, the gain clipped at 0 or plain.
 
     Playing alpha settles every arm up to alpha, always: below it a frame that stayed would have stayed
     (reward 0), and of a frame that was shipped the verdict is known.  Arms above alpha are never touched.
 
-    Deviation: where both exits are below alpha the authors answer with the surer of the two; the runtime
-    answers with the verdict.  The clipped reward is the same for both.
+    Deviations: where both exits are below alpha the authors answer with the surer of the two; the runtime
+    answers with the verdict.  The clipped reward is the same for both.  They pay the played arm only.
 
     Args:
         arms: in the order of their indices, all at one split, by ascending threshold.
         mu: confidence that one unit of cost is worth.
+        clip: a verdict that is less sure than the exit was gains 0, as in UCBEE, not less, as in AdaEE.
+        side: pay the arms below the played one too.
     """
 
-    def __init__(self, arms: Sequence[Arm], *, mu: float) -> None:
+    def __init__(self, arms: Sequence[Arm], *, mu: float, clip: bool = True, side: bool = True) -> None:
         self._thresholds = [arm.threshold for arm in arms]
-        self._mu = mu
+        self._mu, self._least, self._side = mu, 0.0 if clip else -math.inf, side
 
     def __call__(self, observation: Observation) -> Rewards:
-        """One pair for the played arm and for each one below it."""
+        """One pair for the played arm and, with side observations, for each one below it."""
         plan, reading = observation.plan, observation.readings[-1]
-        played = range(plan.arm_index + 1)
+        played = range(0 if self._side else plan.arm_index, plan.arm_index + 1)
         if isinstance(observation.action, Answer):
             return [(arm, 0.0) for arm in played]
         assert observation.verdict is not None  # a lost reply never gets here
-        gain = max(observation.verdict.confidence - max(reading.confidence, 0.0), 0.0)
+        gain = max(observation.verdict.confidence - max(reading.confidence, 0.0), self._least)
         shipped = gain - self._mu * float(plan.context.costs.ship[reading.exit])
         return [(arm, 0.0 if reading.confidence >= self._thresholds[arm] else shipped) for arm in played]

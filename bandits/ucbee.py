@@ -1,4 +1,7 @@
-"""UCBEE (AdaEE): a bandit over the threshold of one exit (Pacheco et al., IEEE TNSM 22(1), 2025)."""
+"""UCBEE: a bandit over the threshold of one exit (Pacheco et al., IEEE TNSM 22(1), 2025).
+
+`bandits.published.adaee` is its forerunner.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,12 @@ def make_ucbee(
     split: int = 1,
     thresholds: Sequence[float] = THRESHOLDS,
     c: float = 0.1,
+    reward: str = "clip",
+    side: str = "below",
 ) -> Policy:
     """Threshold arms at `split`, with side observations for all thresholds up to the played one.
+
+    As published: `c: 1, side: none`, with mu = 1 and an offload that costs a constant o.
 
     Args:
         exits: K, at least 2.
@@ -37,14 +44,30 @@ def make_ucbee(
         thresholds: the arms.
         c: exploration weight.  Published with 1, which is far too much for rewards that differ by
             .0001-.003: the regret after 10,000 frames is then two thirds of a random arm's.
+        reward: "clip", a verdict less sure than the exit gains 0; "plain", it gains less than 0.
+        side: "below", a frame pays all thresholds up to the played one; "none", the played one only.
 
     Raises:
         ConfigError: a parameter is out of its range.
     """
-    if exits < 2:
-        raise ConfigError(f"ucbee needs an exit before the final one; this network has {exits} exit")
-    where = params.whole("split", split, 1, exits - 1)
-    arms = [Arm(where, alpha) for alpha in params.thresholds("thresholds", thresholds)]
-    table = ArmTable("ucbee", arms, exits=exits)
+    arms = threshold_arms("ucbee", exits, split, thresholds)
+    pays = UcbeeReward(
+        arms,
+        mu=objective.mu,
+        clip=params.one_of("reward", reward, ("clip", "plain")) == "clip",
+        side=params.one_of("side", side, ("below", "none")) == "below",
+    )
     bandit = Ucb(len(arms), c=params.number("c", c, 0.0, 100.0))
-    return ArmPolicy(table, bandit, UcbeeReward(arms, mu=objective.mu), heads="played")
+    return ArmPolicy(ArmTable("ucbee", arms, exits=exits), bandit, pays, heads="played")
+
+
+def threshold_arms(policy: str, exits: int, split: int, thresholds: Sequence[float]) -> list[Arm]:
+    """Arms of all `thresholds` at one split before the last exit.
+
+    Raises:
+        ConfigError: `split` or `thresholds` is out of its range, or there is no such split.
+    """
+    if exits < 2:
+        raise ConfigError(f"{policy} needs an exit before the final one; this network has {exits} exit")
+    where = params.whole("split", split, 1, exits - 1)
+    return [Arm(where, alpha) for alpha in params.thresholds("thresholds", thresholds)]
