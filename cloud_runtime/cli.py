@@ -39,7 +39,9 @@ def cloud(
             raise ConfigError("--set needs a configuration file; start from configs/cloud.yaml")
         settings = config.parsed({"bundles": [target], **options}, CloudConfig, str(target))
     elif options:
-        raise ConfigError("--listen, --keys and --plain go with a folder of bundles; with a file use --set")
+        raise ConfigError(
+            f"{target}: no folder of bundles, with which --listen, --keys and --plain go; use --set with a file"
+        )
     else:
         settings = config.load(target, CloudConfig, overrides or ())
     raise typer.Exit(serve(settings, ready_file))

@@ -72,7 +72,7 @@ class CloudConfig(Section):
     @model_validator(mode="after")
     def _says_how_safe_it_is(self) -> CloudConfig:
         if self.curve is None and not self.plain:
-            raise ValueError("no keys: set curve.secret_key (see 'offramp keys'), or ask for 'plain: true'")
+            raise ValueError("no keys; set curve.secret_key (see 'offramp keys'), or ask for 'plain: true'")
         if self.curve is not None and self.plain:
             raise ValueError("both curve and 'plain: true' are set; remove one")
         return self

@@ -38,7 +38,7 @@ from split_core import bundle as bundles
 from split_core import profiles
 from split_core.bundle import Bundle
 from split_core.config import load
-from split_core.errors import ConfigError
+from split_core.errors import ConfigError, reason
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="The network: an .onnx or .pt2 file, or package.module:factory.")
@@ -215,7 +215,7 @@ def _labels(text: str) -> list[str]:
     try:
         lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--labels {text}: cannot be read ({error})") from error
+        raise ConfigError(f"--labels {text}: cannot be read ({reason(error)}); expected one name a line") from error
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -153,7 +153,7 @@ def arrays_of(
             others = file.files if every else [key for key in optional if key in file.files]
             return {key: file[key] for key in dict.fromkeys((*keys, *others))}
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file or folder") from error
+        raise DataError(f"{path}: no such file or folder; expected an .npz, a folder per class or a .tsv") from error
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         # What numpy says of it would advise to unpickle.
         raise DataError(f"{path}: not a readable .npz; expected one with the arrays {' and '.join(keys)}") from error

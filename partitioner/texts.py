@@ -29,7 +29,9 @@ def read_texts(path: Path, bundle: Bundle, count: int | None = None) -> tuple[In
     """
     intake = bundle.intake()
     if not isinstance(intake, Text):
-        raise DataError(f"{path}: texts, and {bundle.manifest.name} says of no tokeniser that it takes any")
+        raise DataError(
+            f"{path}: texts, and {bundle.manifest.name} says of no tokeniser that it takes any; expected an .npz"
+        )
     lines = list(islice(read_tsv(path), count))
     if not lines:
         raise DataError(f"{path}: holds no samples; expected text<TAB>label, one a line")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from split_core.errors import ConfigError
+from split_core.errors import ConfigError, reason
 from split_core.registry import suggestion
 
 
@@ -36,9 +36,9 @@ def load(path: Path, model: type[Model], overrides: Iterable[str] = ()) -> Model
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a YAML file of settings") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: not valid YAML ({reason(error)}); expected a file of settings") from error
     if document is None:
         document = {}
     if not isinstance(document, dict):
@@ -64,14 +64,21 @@ def first_error(error: ValidationError, model: type[BaseModel] | None = None) ->
     """The first thing wrong, in one line: `link.timout_ms: unknown key; did you mean 'timeout_ms'?`."""
     details = error.errors(include_url=False)
     first = details[0]
-    name = ".".join(str(part) for part in first["loc"]) or "value"
+    name = ".".join(str(part) for part in first["loc"])
+    where, rest = f"{name}: " if name else "", f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, first["loc"][:-1]) if model else []
-        return f"{name}: unknown key{suggestion(str(first['loc'][-1]), known)}"
+        return f"{where}unknown key{suggestion(str(first['loc'][-1]), known)}"
+    if first["type"] == "json_invalid":
+        return "not valid JSON"
+    if first["type"] == "missing":
+        return f"{where}expected a value, there is none{rest}"
+    if first["type"] == "model_type":
+        return f"{where}expected a mapping of settings, got {type(first['input']).__name__}"
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] == "missing" else f", got {str(first['input'])[:80]!r}"
-    rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{name}: {message}{given}{rest}"
+    # Of a whole section, nobody wants to read what was given.
+    given = "" if isinstance(first["input"], dict) else f", got {str(first['input'])[:80]!r}"
+    return f"{where}{message}{given}{rest}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

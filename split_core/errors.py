@@ -26,6 +26,15 @@ Exit code 0 is success, 1 a bug of ours (with its traceback), 130 an interrupt.
 from __future__ import annotations
 
 
+def reason(error: Exception) -> str:
+    """Why a library could not read a file, in one line for people: no error number, no path a second time."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
+    if "pickle" in str(error):  # numpy of any file that it does not know; what it says would advise to unpickle
+        return "it is no archive of arrays"
+    return str(getattr(error, "strerror", None) or " ".join(str(error).split()))
+
+
 class SplitError(Exception):
     """Base of all errors that are not our bug; `exit_code` is what a command ends with."""
 

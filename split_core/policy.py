@@ -277,7 +277,9 @@ def load(path: Path, signers: Sequence[str] = ()) -> PolicyFile:
         said, signature = document.pop("id"), document.pop("signature", "")
         policy = PolicyFile.model_validate(document)
     except OSError as error:
-        raise PolicyFileError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PolicyFileError(
+            f"{path}: cannot be read ({error.strerror}); make one with 'offramp calibrate'"
+        ) from error
     except ValidationError as error:
         raise PolicyFileError(f"{path}: {first_error(error, PolicyFile)}") from error
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:

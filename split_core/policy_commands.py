@@ -43,7 +43,13 @@ class Request:
         return bundles.load(self.bundle).id if self.bundle else ""
 
     def store(self) -> PolicyStore:
-        """The folder that was named."""
+        """The folder that was named.
+
+        Raises:
+            PolicyFileError: there is none.
+        """
+        if not self.path.is_dir():
+            raise PolicyFileError(f"{self.path}: no such store; 'offramp policy add STORE FILE' makes one")
         return PolicyStore(self.path, self.signers)
 
     def only(self, usage: str) -> str:
@@ -100,6 +106,8 @@ def show(request: Request) -> Told:
     document, text = policies.load(path).model_dump(mode="json"), path.read_text(encoding="utf-8")
     if request.state is None:
         return document, text
+    if not request.state.exists():
+        raise PolicyFileError(f"{request.state}: no such file; expected what a camera's 'state' names")
     states = read_states(request.state)
     kept = "\n".join([f"# kept in {request.state}:", *(f"# {line}" for line in told(states) or ["nothing"])])
     return {**document, "kept": [one.summary() for one in states]}, f"{text}{kept}"
@@ -152,7 +160,9 @@ def _check_data(policy: PolicyFile, trace: Path, where: Path) -> None:
 
 def sign(request: Request) -> Told:
     """The same file, signed."""
-    if request.key is None or request.path.is_dir():
+    if request.path.is_dir():
+        raise ConfigError(f"{request.path}: versions of a store never change; sign a copy and 'offramp policy add' it")
+    if request.key is None:
         raise ConfigError(
             "expected: policy sign FILE --key NAME.sign_secret; make a pair with 'offramp keys --signing'"
         )
@@ -165,7 +175,7 @@ def sign(request: Request) -> Told:
 
 def add(request: Request) -> Told:
     """A file into the store, as its candidate."""
-    name = request.store().add(Path(request.only("add STORE FILE")))
+    name = PolicyStore(request.path, request.signers).add(Path(request.only("add STORE FILE")))
     return {"name": name}, f"{request.path}: {name} is the candidate"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from split_core.errors import PolicyFileError
+from split_core.errors import PolicyFileError, reason
 from split_core.files import sha256_of
 from split_core.telemetry.decisions import GENESIS, drop_unfinished_line
 
@@ -47,7 +47,7 @@ def read(path: Path) -> list[Entry]:
             before, value = json.loads(line)
             entries.append(Entry(**value))
         except (ValueError, TypeError) as error:
-            raise PolicyFileError(f"{path}, line {number}: no line of a history ({error})") from error
+            raise PolicyFileError(f"{path}, line {number}: no line of a history ({reason(error)})") from error
         if before != digest:
             raise PolicyFileError(f"{path}, line {number}: the hash chain is broken; lines were changed or removed")
         digest = sha256_of(line)
@@ -93,4 +93,6 @@ def _lines(path: Path) -> list[bytes]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise PolicyFileError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PolicyFileError(
+            f"{path}: cannot be read ({error.strerror}); expected the folder of a policy store"
+        ) from error

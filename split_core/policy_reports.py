@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from split_core.telemetry.decisions import read_notes
 from split_core.telemetry.shadow import ShadowRecord, ShadowTally
 
 
-def shadow_tallies(logs: Iterable[Path]) -> list[ShadowTally]:
+def shadow_tallies(logs: Sequence[Path]) -> list[ShadowTally]:
     """One per policy that was in the shadow, in order of appearance.
 
     Raises:
@@ -24,8 +24,8 @@ def shadow_tallies(logs: Iterable[Path]) -> list[ShadowTally]:
             tallies.setdefault(record.policy, ShadowTally()).add(record)
     if not tallies:
         raise ArtefactError(
-            "no frame was judged by a policy in the shadow; 'offramp policy promote STORE' puts the candidate there, "
-            "and a running camera whose 'policy' is the store asks it"
+            f"{', '.join(map(str, logs))}: no frame was judged by a policy in the shadow; 'offramp policy promote "
+            f"STORE' puts the candidate there, and a running camera whose 'policy' is the store asks it"
         )
     return list(tallies.values())
 
@@ -54,7 +54,7 @@ def shadow_text(tally: ShadowTally) -> str:
     return "\n".join(lines)
 
 
-def shadow_report(logs: Iterable[Path]) -> tuple[list[dict[str, Any]], str]:
+def shadow_report(logs: Sequence[Path]) -> tuple[list[dict[str, Any]], str]:
     """For machines, for people; see `shadow_tallies`."""
     tallies = shadow_tallies(logs)
     return [tally.summary() for tally in tallies], "\n\n".join(shadow_text(tally) for tally in tallies)

@@ -14,7 +14,7 @@ from typing import Any
 
 from split_core.drift.base import Drift
 from split_core.drift.monitor import Finding
-from split_core.errors import PolicyFileError
+from split_core.errors import PolicyFileError, reason
 
 KEEP = 8  # policies; a grid's state is some kilobytes
 
@@ -72,7 +72,9 @@ def read_states(path: Path) -> list[PolicyState]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PolicyFileError(f"{path}: not what a camera keeps of its policies ({error!r})") from error
+        raise PolicyFileError(
+            f"{path}: not what a camera keeps of its policies ({reason(error)}); expected its 'state'"
+        ) from error
 
 
 def told(states: Iterable[PolicyState]) -> list[str]:

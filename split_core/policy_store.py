@@ -21,7 +21,7 @@ from pathlib import Path
 
 from split_core import policy as policies
 from split_core import policy_history as history
-from split_core.errors import PolicyFileError
+from split_core.errors import PolicyFileError, reason
 from split_core.files import write_atomically
 from split_core.policy import PolicyFile
 from split_core.policy_history import Entry
@@ -59,7 +59,9 @@ class PolicyStore:
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
-            raise PolicyFileError(f"{path}: cannot be read ({error})") from error
+            raise PolicyFileError(
+                f"{path}: cannot be read ({reason(error)}); 'offramp policy promote' writes it anew"
+            ) from error
         if name and not _NAME.fullmatch(name):
             raise PolicyFileError(f"{path}: expected the name of a version, got {name[:40]!r}")
         return name

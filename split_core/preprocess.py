@@ -25,7 +25,7 @@ from pydantic import (
     field_validator,
 )
 
-from split_core.errors import DataError
+from split_core.errors import DataError, reason
 from split_core.tensors import Array, TensorSpec
 from split_core.tokeniser import Tokeniser
 
@@ -284,4 +284,4 @@ def read_image(path: str) -> Array:
     except (
         OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning
     ) as error:  # fmt: skip
-        raise DataError(f"{path}: not a readable image ({' '.join(str(error).split())})") from error
+        raise DataError(f"{path}: not a readable image ({reason(error)}); expected a PNG, JPEG or the like") from error

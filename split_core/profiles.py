@@ -139,7 +139,7 @@ def load(path: Path) -> HwProfile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ProfileError(f"{path}: not valid YAML; measure it again with 'offramp profile'") from error
     except ValidationError as error:
-        raise ProfileError(f"{path}: {first_error(error, HwProfile)}") from error
+        raise ProfileError(f"{path}: {first_error(error, HwProfile)}; measure one with 'offramp profile'") from error
 
 
 def save(profile: HwProfile, path: Path) -> None:

@@ -50,8 +50,10 @@ def sign(policy_id: str, secret: Path) -> str:
     """
     try:
         key = serialization.load_pem_private_key(secret.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{secret}: no signing key ({error}); make one with 'offramp keys --signing'") from error
+    except OSError as error:
+        raise ConfigError(f"{secret}: cannot be read ({error.strerror}); expected NAME.sign_secret") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # its words are about PEM, and many
+        raise ConfigError(f"{secret}: no signing key; make one with 'offramp keys --signing'") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{secret}: expected an Ed25519 key; make one with 'offramp keys --signing'")
     return f"{_hex(key.public_key())} {key.sign(PURPOSE + policy_id.encode()).hex()}"

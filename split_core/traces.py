@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from split_core.errors import TraceError
+from split_core.errors import TraceError, reason
 from split_core.files import sha256_of, write_atomically
 from split_core.readings import Reader
 from split_core.shown import Shown, no_tokens
@@ -165,4 +165,4 @@ def load(path: Path) -> Traces:
         hidden = tuple(arrays.pop(name) for name in [f"{HIDDEN}{k}" for k in range(1, len(arrays))] if name in arrays)
         return Traces(**arrays, bundle_id=bundle_id, hidden=hidden)
     except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise TraceError(f"{path}: not a trace ({error}); record one with 'offramp trace'") from error
+        raise TraceError(f"{path}: not a trace ({reason(error)}); record one with 'offramp trace'") from error

@@ -32,6 +32,6 @@ def read_tsv(path: Path) -> Iterator[tuple[str, str | None]]:
                     continue
                 yield text, rest[0].strip() if rest else None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text a line") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); expected a text a line") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.sources.base import Pixels
-from split_core.errors import SourceError
+from split_core.errors import SourceError, reason
 
 
 class ArraySource:
@@ -46,7 +46,9 @@ class ArraySource:
             with np.load(self._path, allow_pickle=False) as file:
                 images: Pixels = file["images"][self._range]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            raise SourceError(f"{self._path}: expected an .npz with an array 'images'") from error
+            raise SourceError(
+                f"{self._path}: cannot be read ({reason(error)}); expected an .npz with 'images'"
+            ) from error
         if images.ndim == 3:
             images = images[..., np.newaxis]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:

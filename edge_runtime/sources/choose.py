@@ -25,7 +25,7 @@ def source_for(path: Path, **options: Any) -> Source:
         MissingExtra: a video without the `[camera]` extra.
     """
     if not path.exists():
-        raise SourceError(f"{path}: no such file or folder")
+        raise SourceError(f"{path}: no such file or folder; expected an .npz of images, a folder, a video or a .tsv")
     source: Source = SOURCES.load(kind_of(path))(path=str(path), **options)
     return source
 

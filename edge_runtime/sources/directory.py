@@ -45,7 +45,7 @@ class DirectorySource:
 
     def _walk(self) -> Iterator[Path]:
         if not self._path.is_dir():
-            raise SourceError(f"{self._path}: not a folder")
+            raise SourceError(f"{self._path}: not a folder; expected one with pictures")
         files = sorted(p for p in self._path.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not files:
             raise SourceError(f"{self._path}: no pictures in it; expected {', '.join(sorted(SUFFIXES))}")

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from edge_runtime.sources.base import Pixels
-from split_core.errors import SourceError
+from split_core.errors import SourceError, reason
 
 
 class VideoSource:
@@ -47,7 +47,9 @@ class VideoSource:
             except (av.error.FFmpegError, OSError) as error:
                 # A damaged tail is the end of the film; a damaged head is no film at all.
                 if not count:
-                    raise SourceError(f"{self._path}: not a video that can be read ({error})") from error
+                    raise SourceError(
+                        f"{self._path}: not a video that can be read ({reason(error)}); expected what FFmpeg reads"
+                    ) from error
             if not count:
                 raise SourceError(f"{self._path}: holds no pictures")
             if not self._loop:

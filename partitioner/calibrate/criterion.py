@@ -50,7 +50,9 @@ def criterion_arrays(path: Path, criterion: str, bundle_id: str) -> CriterionArr
     try:
         sha256 = sha256_of(path.read_bytes())
     except OSError as error:
-        raise DataError(f"--criterion-arrays {path}: cannot be read ({error.strerror})") from error
+        raise DataError(
+            f"--criterion-arrays {path}: cannot be read ({error.strerror}); 'offramp train --criterion' writes them"
+        ) from error
     arrays = read_arrays(path, sha256)
     for key, found, wanted in (
         (CRITERION, about(arrays, CRITERION), criterion),

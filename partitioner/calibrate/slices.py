@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.calibrate.segments import Rule
-from split_core.errors import DataError
+from split_core.errors import DataError, reason
 from split_core.traces import Traces
 
 
@@ -74,7 +74,7 @@ def read_metadata(path: Path, samples: int) -> dict[str, list[str]]:
             header, *lines = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{path}: cannot be read ({error}); expected a CSV with a header, one line per sample"
+            f"{path}: cannot be read ({reason(error)}); expected a CSV with a header, one line per sample"
         ) from error
     if not header or len(lines) != samples or any(len(line) != len(header) for line in lines):
         raise DataError(

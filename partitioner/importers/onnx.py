@@ -140,7 +140,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); expected an .onnx file") from error
 
 
 def _parsed(path: Path, data: bytes) -> ModelProto:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from split_core.errors import ModelError
+from split_core.errors import ModelError, reason
 
 JSON_BYTES = 256 << 20  # a graph of a hundred thousand nodes
 _OPERATOR = re.compile(
@@ -54,7 +54,7 @@ def copy_without_pickles(path: Path, copy: Path) -> str:
             graph = _checked(path, archive, names)
             _write_copy(archive, names, copy)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise ModelError(f"{path}: cannot be read ({reason(error)}); expected a .pt2 file") from error
     except _DAMAGE as error:
         raise _damaged(path) from error
     return graph

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from split_core.errors import ConfigError, PolicyFileError
+from split_core.errors import ConfigError, PolicyFileError, reason
 from split_core.files import sha256_of, write_atomically
 from split_core.tensors import Array, FloatArray
 
@@ -43,7 +43,9 @@ def read_arrays(path: Path, sha256: str) -> dict[str, Array]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PolicyFileError(f"{path}: the criterion's arrays cannot be read ({error.strerror})") from error
+        raise PolicyFileError(
+            f"{path}: the criterion's arrays cannot be read ({error.strerror}); copy them beside the policy"
+        ) from error
     found = sha256_of(content)
     if found != sha256:
         raise PolicyFileError(f"{path}: hashes to {found[:12]}, the policy says {sha256[:12]}; train it again")
@@ -51,7 +53,7 @@ def read_arrays(path: Path, sha256: str) -> dict[str, Array]:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise PolicyFileError(f"{path}: not an .npz of plain arrays ({error}); train it again") from error
+        raise PolicyFileError(f"{path}: not an .npz of plain arrays ({reason(error)}); train it again") from error
 
 
 def array(arrays: Mapping[str, Array], name: str, *shape: int | None) -> FloatArray:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from split_core.errors import ArtefactError
+from split_core.errors import ArtefactError, reason
 from split_core.files import sha256_of
 from split_core.telemetry.background import BackgroundWriter
 
@@ -207,6 +207,7 @@ def verify(path: Path) -> int:
 
 def _chained(path: Path) -> Iterator[dict[str, Any]]:
     digest: str | None = None
+    number = 0
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -222,4 +223,7 @@ def _chained(path: Path) -> Iterator[dict[str, Any]]:
                 digest = sha256_of(line.rstrip("\n").encode())
                 yield value
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ArtefactError(f"{path}: not a decision log ({error})") from error
+        where = f", line {number}" if number else ""
+        raise ArtefactError(
+            f"{path}{where}: not a decision log ({reason(error)}); give the file that a camera's 'decisions' names"
+        ) from error

@@ -21,5 +21,4 @@ def log_to_stderr(*, as_json: bool = False) -> None:
             renderer,
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )

@@ -81,5 +81,6 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
     try:
         public, secret = load_certificate(path)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: no CURVE key ({error}); make one with 'offramp keys'") from error
+        why = "it holds none" if path.is_file() else "no such file"
+        raise ConfigError(f"{path}: no CURVE key ({why}); make one with 'offramp keys'") from error
     return public, secret

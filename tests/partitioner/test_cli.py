@@ -196,7 +196,7 @@ def test_wrong_use_is_one_line_and_leaves_nothing_behind(
         (3, "too few", "calibrate", tiny_bundle, "--data", samples, "--take", "0:9", "--out", out),
         (
             3,
-            "bundle_id: Field required",
+            "bundle_id: expected a value, there is none",
             "trace",
             tiny_bundle,
             "--data",

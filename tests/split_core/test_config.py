@@ -67,7 +67,7 @@ def test_a_bad_value_says_what_came(tmp_path: Path) -> None:
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
-    assert failure(tmp_path, "link: {}").endswith("name: Field required")
+    assert failure(tmp_path, "link: {}").endswith("name: expected a value, there is none")
 
 
 def test_several_mistakes_are_counted(tmp_path: Path) -> None:
