@@ -20,6 +20,7 @@ POLICIES = Registry(
         "adaee_buffer": "bandits.published.adaee_buffer:make_adaee_buffer",
         "cascade": "bandits.cascade:make_cascade",
         "fixed": "bandits.baselines:make_fixed",
+        "source_threshold": "bandits.published.source_threshold:make_source_threshold",
         "random": "bandits.baselines:make_random",
         "edge_only": "bandits.baselines:make_edge_only",
         "cloud_only": "bandits.baselines:make_cloud_only",
