@@ -14,8 +14,9 @@ from partitioner.data import Samples
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec, Encoded
 from split_core.errors import CodecError, ConfigError
+from split_core.evidence import CodecEvidence
 from split_core.objective import Objective
-from split_core.policy import CodecEvidence, CodecSection
+from split_core.policy import CodecSection
 from split_core.tensors import Array
 
 MAX_DROP = 0.002  # of the full network's accuracy

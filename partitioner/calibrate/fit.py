@@ -30,16 +30,9 @@ from split_core.criteria.base import Criterion
 from split_core.criteria.build import make_criterion
 from split_core.drift.histogram import histograms, reached_histograms
 from split_core.errors import ConfigError, DataError, TraceError
+from split_core.evidence import ConfidenceHistogram, Evidence
 from split_core.objective import Objective
-from split_core.policy import (
-    BanditSection,
-    CodecSection,
-    ConfidenceHistogram,
-    Evidence,
-    ExitSection,
-    ObjectiveSection,
-    PolicyFile,
-)
+from split_core.policy import BanditSection, CodecSection, ExitSection, ObjectiveSection, PolicyFile
 from split_core.policy_guard import GuardSection
 from split_core.readings import ExitCalibration, Reader
 from split_core.tensors import FloatArray

@@ -13,7 +13,8 @@ from partitioner.calibrate.exit_rule import ExitRule
 from partitioner.calibrate.segments import Rule, Segmented, Values, per_segment
 from partitioner.calibrate.targets import Target, promises, reached
 from split_core.errors import DataError
-from split_core.policy import BanditSection, PromiseSection
+from split_core.evidence import PromiseSection
+from split_core.policy import BanditSection
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 

@@ -14,7 +14,8 @@ from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Fit
 from partitioner.calibrate.segments import Segmented
 from partitioner.calibrate.slices import Slice
-from split_core.policy import CodecSection, Evidence
+from split_core.evidence import Evidence
+from split_core.policy import CodecSection
 from split_core.policy_guard import AbstainSection, SegmentsSection
 from split_core.traces import Traces
 

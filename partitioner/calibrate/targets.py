@@ -12,7 +12,7 @@ from partitioner.calibrate.pcee import PCEE
 from partitioner.calibrate.risk import RISK_CONTROLS
 from partitioner.calibrate.segments import Rule
 from split_core.errors import ConfigError
-from split_core.policy import PromiseSection
+from split_core.evidence import PromiseSection
 from split_core.registry import suggestion
 from split_core.traces import Traces
 

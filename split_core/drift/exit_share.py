@@ -7,7 +7,7 @@ from collections import deque
 
 from split_core.drift.base import Drift
 from split_core.drift.histogram import Reference
-from split_core.policy import ConfidenceHistogram
+from split_core.evidence import ConfidenceHistogram
 
 LIMIT = 5.0  # standard deviations: 3 in ten million windows
 INTERPOLATION = 0.01  # error of `Reference.at_least` between two edges, in shares

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from split_core.evidence import ConfidenceHistogram
 from split_core.intake import Intake
-from split_core.policy import ConfidenceHistogram
 from split_core.tensors import Array, FloatArray
 from split_core.traces import Traces
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from split_core.drift.base import Drift
 from split_core.drift.window import BinWindow
-from split_core.policy import ConfidenceHistogram
+from split_core.evidence import ConfidenceHistogram
 
 ALPHA = 1e-6
 

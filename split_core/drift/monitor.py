@@ -14,7 +14,7 @@ from types import MappingProxyType
 from split_core.drift import DETECTORS
 from split_core.drift.base import Detector, Drift
 from split_core.drift.exit_share import ExitShare
-from split_core.policy import ConfidenceHistogram
+from split_core.evidence import ConfidenceHistogram
 
 NO_INPUTS: Mapping[str, ConfidenceHistogram] = MappingProxyType({})
 STRIDE = 50  # readings of an exit between two looks at its statistics: looking costs 20 us

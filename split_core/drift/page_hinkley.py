@@ -7,7 +7,7 @@ from bisect import bisect_right
 
 from split_core.drift.base import Drift
 from split_core.drift.histogram import Reference
-from split_core.policy import ConfidenceHistogram
+from split_core.evidence import ConfidenceHistogram
 
 ALLOWANCE = 0.25  # standard deviations that are no change
 LIMIT = 40.0

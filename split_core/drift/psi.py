@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from split_core.drift.base import Drift
 from split_core.drift.histogram import Reference
 from split_core.drift.window import BinWindow
-from split_core.policy import ConfidenceHistogram
+from split_core.evidence import ConfidenceHistogram
 
 GROUPS = 10
 LEAST_LIMIT = 0.1  # the convention for "has moved"; below, nobody cares even when it is no chance

@@ -15,7 +15,7 @@ from split_core.drift.ks import ks, ks_limit
 from split_core.drift.monitor import DriftMonitor
 from split_core.drift.page_hinkley import PageHinkley
 from split_core.drift.psi import psi, psi_limit
-from split_core.policy import ConfidenceHistogram
+from split_core.evidence import ConfidenceHistogram
 from split_core.traces import Traces
 
 HALVES = ConfidenceHistogram(edges=(0.5,), counts=(50, 50))

@@ -191,7 +191,7 @@ def test_check_compares_the_data(tmp_path: Path, capsys):
     import numpy as np
 
     from split_core import traces
-    from split_core.policy import Evidence
+    from split_core.evidence import Evidence
     from split_core.traces import Traces
 
     trace = Traces(np.full((5, 2), 0.5), np.zeros((5, 2), np.int64), np.arange(5))

@@ -13,8 +13,9 @@ from partitioner.calibrate.targets import Target
 from split_core import policy
 from split_core.criteria.max_prob import MaxProb
 from split_core.errors import ConfigError, DataError, PolicyFileError, TraceError
+from split_core.evidence import CodecEvidence
 from split_core.objective import Objective
-from split_core.policy import CodecEvidence, CodecSection
+from split_core.policy import CodecSection
 from split_core.readings import ExitCalibration
 from split_core.shown import Shown
 from split_core.traces import Traces

@@ -15,8 +15,9 @@ from split_core import bundle
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.codecs import CODECS
 from split_core.errors import ConfigError
+from split_core.evidence import CodecEvidence
 from split_core.objective import Objective
-from split_core.policy import CodecEvidence, CodecSection
+from split_core.policy import CodecSection
 from split_core.readings import softmax
 from tests.tiny import EXITS, PREPROCESS, tiny_samples
 
