@@ -13,27 +13,33 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import structlog
 
 from edge_runtime import artefacts
 from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts
+from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
 from edge_runtime.config import EdgeConfig, LinkSection
+from edge_runtime.costs import CostBook
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.policy_watch import Follower, PolicyWatch
+from edge_runtime.prefix import Prefix
 from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
+from edge_runtime.ticket import Ticket
 from split_core.drift.monitor import Finding
 from split_core.errors import ConfigError
 from split_core.files import write_atomically
+from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 from split_core.telemetry.http import Health, HealthServer
 from split_core.telemetry.metrics import EdgeMetrics
@@ -46,6 +52,7 @@ from split_core.transport.nobody import Nobody
 log = structlog.get_logger("edge")
 
 STATE_EVERY_S = 5.0
+AUDIT_STREAM = 1  # of randomness, beside the policy's own
 PATIENCE_S = 0.25  # longest wait before the loop looks whether it shall stop
 
 
@@ -106,6 +113,7 @@ class EdgeApp:
         self.metrics.watch_drift(lambda: self.loop.rules.monitor)
         guardrail = loaded.guardrail
         self.metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
+        self.auditor = self._make_auditor(config, prefix, costs)
         loop = EdgeLoop(
             self.feed.slot,
             prefix=prefix,
@@ -122,9 +130,23 @@ class EdgeApp:
             monitor=rules.monitor,
             on_drift=self._tell_drift,
             on_shadowed=shadow.put,
+            auditor=self.auditor,
         )
         loop.adopt(rules)  # with all that they say: their id, too
         return loop
+
+    def _make_auditor(self, config: EdgeConfig, prefix: Prefix, costs: CostBook) -> Auditor:
+        auditor = Auditor(
+            self._offloader,
+            prefix,
+            costs,
+            rng=np.random.default_rng((config.seed, AUDIT_STREAM)),
+            patience_s=config.audit.patience_ms / 1e3,
+            clock=time.monotonic,
+            on_audit=self._tell_audit,
+        )
+        self.metrics.watch_audits(lambda: auditor.tally)
+        return auditor
 
     def _follow(self, config: EdgeConfig, loaded: Artefacts) -> PolicyWatch | None:
         if not Path(config.policy).is_dir():
@@ -232,9 +254,14 @@ class EdgeApp:
         if self._decisions:
             self._decisions.note("shadow", asdict(record))
 
+    def _tell_audit(self, record: AuditRecord, _: Ticket) -> None:
+        if self._decisions:
+            self._decisions.note("audit", asdict(record))
+
     def summary(self) -> dict[str, Any]:
         """What happened since the start, as JSON types."""
-        return self.tally.summary(self.feed.slot.offered, self.feed.slot.dropped)
+        told = self.tally.summary(self.feed.slot.offered, self.feed.slot.dropped)
+        return {**told, "audits": self.auditor.tally.summary()} if self.auditor.tally.drawn else told
 
     def stop(self, *_: int | FrameType | None) -> None:
         """End `run` soon; usable as a signal handler."""

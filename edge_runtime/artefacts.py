@@ -108,6 +108,7 @@ class Artefacts:
             ship_input=self.ship_input,
             monitor=self._monitor(),
             id=self.policy_file.id,
+            audit=self.config.audit.share,
         )
 
     def _monitor(self) -> DriftMonitor:

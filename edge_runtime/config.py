@@ -61,6 +61,18 @@ class LinkSection(Section):
         return self
 
 
+class AuditSection(Section):
+    """Checking answers of this device in the cloud, in the background; see `edge_runtime.audit`.
+
+    Attributes:
+        share: of the frames that an early exit answered here; 0 checks none.
+        patience_ms: how long an audit may wait for an idle moment, and then for its verdict.
+    """
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    patience_ms: float = Field(default=2000.0, gt=0)
+
+
 class EdgeConfig(Section):
     """One camera.
 
@@ -73,6 +85,7 @@ class EdgeConfig(Section):
         metadata: what is true of this stream, such as `site: north`; picks the thresholds of its segment.
         guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
         drift_window: confidences per exit that are compared with the calibration's.
+        audit: a share of the answers given here is checked afterwards.
         backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
         backend_options: what that backend takes: `precision`, `ranges`, ...
         precision: of the bundle's pieces: "int8", ...; empty takes them as exported.
@@ -97,6 +110,7 @@ class EdgeConfig(Section):
     drift_window: int = Field(default=500, ge=100)
     source: SourceSection
     link: LinkSection = Field(default_factory=LinkSection)
+    audit: AuditSection = Field(default_factory=AuditSection)
     backend: str = "onnxruntime"
     backend_options: dict[str, Any] = Field(default_factory=dict)
     precision: str = ""

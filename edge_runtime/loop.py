@@ -12,14 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
+from edge_runtime.audit import Audit, Auditor
 from edge_runtime.costs import CostBook
-from edge_runtime.offload import Offloader, Parcel, Reply
+from edge_runtime.offload import Offloader, Reply
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Prefix
 from edge_runtime.raw import Raw, probe, read_all
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
-from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, record_of, watch
+from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, parcel_of, record_of, watch
 from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.objective import Objective
@@ -64,6 +65,7 @@ class EdgeLoop:
         monitor: compares what is seen with the calibration; None watches nothing.
         on_drift: called when a finding of the monitor changes.
         on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
+        auditor: checks answers of this device in the background; None checks none.
 
     Attributes:
         rules: of the frames that begin now.
@@ -88,9 +90,10 @@ class EdgeLoop:
         monitor: DriftMonitor | None = None,
         on_drift: Callable[[Finding], None] = lambda _: None,
         on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
+        auditor: Auditor | None = None,
     ) -> None:
         self.rules = Rules(reader, policy, objective, ship_input, monitor or DriftMonitor(()))
-        self._on_shadowed = on_shadowed
+        self._on_shadowed, self._auditor = on_shadowed, auditor
         self._slot, self._prefix = slot, prefix
         self._costs, self._offloader, self._on_drift = costs, offloader, on_drift
         self._labels, self._timing, self._clock = tuple(labels), timing, clock
@@ -129,6 +132,8 @@ class EdgeLoop:
         self._settle()
         frame = self._slot.take()
         if frame is None:
+            if self._auditor:
+                self._auditor.idle()
             return False
         self._process(frame)
         return True
@@ -200,12 +205,15 @@ class EdgeLoop:
     def _answer(self, ticket: Ticket, action: Answer) -> None:
         reading = next(r for r in ticket.readings if r.exit == action.exit)
         cost = self._finish(ticket, Ending(reading, "edge"))
+        observation = Observation(ticket.plan, tuple(ticket.readings), action, None, cost)
+        if self._auditor and self._auditor.take(ticket, observation):
+            return
         if ticket.plan.learns:
-            ticket.rules.policy.learn(Observation(ticket.plan, tuple(ticket.readings), action, None, cost))
+            ticket.rules.policy.learn(observation)
 
     def _ship(self, ticket: Ticket, action: Ship) -> None:
         try:
-            parcel = self._pack(ticket, action.cut)
+            parcel = parcel_of(ticket, action.cut, self._prefix, self._offloader)
         except CodecError:
             return self._answer_locally(ticket, "unshippable")
         ticket.parcel = parcel
@@ -218,14 +226,6 @@ class EdgeLoop:
         self.in_flight += 1
         self._blind += not ticket.readings
         return None
-
-    def _pack(self, ticket: Ticket, cut: int) -> Parcel:
-        assert ticket.run is not None
-        started_s = self._prefix.clock()
-        tensors = self._offloader.pack(cut, ticket.run.tensors(cut))
-        if self._prefix.pace:
-            self._prefix.pace.encode(cut, started_s)
-        return Parcel(cut, tensors, (self._prefix.clock() - started_s) * 1e3)
 
     def _due_at_s(self, ticket: Ticket) -> float:
         """When to give an offload up: early enough to read an exit for it and for all others like it."""
@@ -244,6 +244,10 @@ class EdgeLoop:
         """Verdicts are finished at once, they cost nothing; what needs a local answer is put aside."""
         for event in self._offloader.poll():
             ticket = event.ticket
+            if isinstance(ticket, Audit):
+                assert self._auditor
+                self._auditor.settle(ticket, event)
+                continue
             assert isinstance(ticket, Ticket)
             self.in_flight -= 1
             self._blind -= not ticket.readings

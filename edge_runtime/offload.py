@@ -108,6 +108,7 @@ class Offloader:
         self._ledger, self._breaker = ledger, breaker
         self._codecs, self._clock, self._on_change = codecs, clock, on_change
         self._said, self._unanswered = "", 0
+        self._audits: Ledger[InFlight] = Ledger(1)
 
     def introduce(self, hello: wire.Hello, codecs: dict[str, tuple[str, Codec]]) -> None:
         """Another policy file is in force: say so from now on, and pack as it says."""
@@ -116,6 +117,14 @@ class Offloader:
     def available(self, now: float) -> bool:
         """May a frame be offloaded now?"""
         return self._breaker.allows(now) and not self._ledger.full
+
+    def reachable(self, now: float) -> bool:
+        """Is there a worker, and does it want anything?"""
+        return self._breaker.allows(now)
+
+    def quiet(self, now: float) -> bool:
+        """Could something be sent that disturbs nobody: is nothing in flight?"""
+        return self.reachable(now) and not len(self._ledger) and not self._audits.full
 
     def pack(self, cut: int, tensors: Sequence[Array]) -> tuple[Encoded, ...]:
         """Encode what crosses `cut`.
@@ -135,15 +144,28 @@ class Offloader:
             deadline_at_s: when the answer is of no use any more.
             due_at_s: when to give it up, so that there is time for a local answer.
         """
-        now = self._clock()
-        request_id = self._ledger.new_id()
-        codec, left_ms = self._codecs[_kind(parcel.cut)][0], (deadline_at_s - now) * 1e3
-        message = wire.Offload(request_id, self._hello.bundle_id, parcel.cut, codec, left_ms, parcel.tensors)
-        if self._ledger.full or not self._channel.send(wire.encode(message)):
+        now, request_id = self._clock(), self._ledger.new_id()
+        if self._ledger.full or not self._send(request_id, parcel, (deadline_at_s - now) * 1e3):
             self._fail(now, "nobody to send to")
             return False
         self._ledger.open(request_id, InFlight(ticket, parcel, now), due_at_s)
         return True
+
+    def submit_audit(self, parcel: Parcel, ticket: object, *, patience_s: float) -> bool:
+        """Send what no frame waits for; False when there is nobody to send to.
+
+        It leaves the breaker alone, lost or answered: what is late for a frame is not for an audit.
+        """
+        now, request_id = self._clock(), self._ledger.new_id()
+        if not self.quiet(now) or not self._send(request_id, parcel, patience_s * 1e3):
+            return False
+        self._audits.open(request_id, InFlight(ticket, parcel, now), now + patience_s)
+        return True
+
+    def _send(self, request_id: int, parcel: Parcel, left_ms: float) -> bool:
+        codec = self._codecs[_kind(parcel.cut)][0]
+        message = wire.Offload(request_id, self._hello.bundle_id, parcel.cut, codec, left_ms, parcel.tensors)
+        return self._channel.send(wire.encode(message))
 
     def poll(self) -> list[Reply | Loss]:
         """Everything that was answered, refused or lost since the last call; sends probes that are due."""
@@ -155,6 +177,8 @@ class Offloader:
         now = self._clock()
         while (entry := self._ledger.pop_due(now)) is not None:
             self._fail(now, "no answer in time")
+            events.append(Loss(entry.ticket, "timeout"))
+        while (entry := self._audits.pop_due(now)) is not None:
             events.append(Loss(entry.ticket, "timeout"))
         if self._breaker.probe_due(now):
             self._probe(now)
@@ -201,9 +225,12 @@ class Offloader:
         if logits.size != self._classes or not 1 <= verdict.exit <= self._exits or not np.isfinite(logits).all():
             return None  # not an answer of this network: its frame goes on to its local one
         entry = self._ledger.close(verdict.request_id)
+        if entry is not None:
+            self._breaker.succeeded()
+        else:
+            entry = self._audits.close(verdict.request_id)
         if entry is None:
             return None
-        self._breaker.succeeded()
         total_ms = (self._clock() - entry.sent_at_s) * 1e3
         link_ms = max(0.0, total_ms - verdict.queue_ms - verdict.cloud_ms)
         return Reply(entry.ticket, verdict.exit, logits, link_ms, verdict.queue_ms, verdict.cloud_ms)
@@ -216,10 +243,11 @@ class Offloader:
         elif refusal.code in ("busy", "stopping"):
             self._breaker.hold(now + refusal.retry_after_ms / 1e3)
         entry = self._ledger.close(refusal.request_id)
+        if entry is not None and refusal.code in ("malformed", "failed"):
+            self._fail(now, refusal.reason)
+        entry = entry or self._audits.close(refusal.request_id)
         if entry is None:
             return None
-        if refusal.code in ("malformed", "failed"):
-            self._fail(now, refusal.reason)
         return Loss(entry.ticket, "busy" if refusal.code in ("busy", "stopping") else "refused")
 
     def _fail(self, now: float, reason: str) -> None:

@@ -8,9 +8,9 @@ from typing import Literal
 
 from bandits.guard import Guard
 from bandits.policy import Plan, Policy
-from edge_runtime.offload import Parcel, Reply
+from edge_runtime.offload import Offloader, Parcel, Reply
 from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Run
+from edge_runtime.prefix import Prefix, Run
 from edge_runtime.raw import Raw
 from edge_runtime.sources.base import Frame
 from split_core.drift.monitor import DriftMonitor, Finding
@@ -31,6 +31,7 @@ class Rules:
         monitor: compares first readings with the calibration's.
         id: of the policy file.
         shadow: another policy file's, that is asked afterwards what it would have done; None asks nobody.
+        audit: share of the frames answered here that are checked in the cloud afterwards.
     """
 
     reader: Reader
@@ -40,6 +41,7 @@ class Rules:
     monitor: DriftMonitor
     id: str = ""
     shadow: Rules | None = None
+    audit: float = 0.0
 
 
 @dataclass(eq=False)
@@ -110,6 +112,20 @@ class Ending:
     where: Literal["edge", "cloud"]
     degraded: str = ""
     reply: Reply | None = None
+
+
+def parcel_of(ticket: Ticket, cut: int, prefix: Prefix, offloader: Offloader) -> Parcel:
+    """What the worker starts from: the tensors of `cut`, packed.
+
+    Raises:
+        CodecError: they cannot be shipped.
+    """
+    assert ticket.run is not None
+    started_s = prefix.clock()
+    tensors = offloader.pack(cut, ticket.run.tensors(cut))
+    if prefix.pace:
+        prefix.pace.encode(cut, started_s)
+    return Parcel(cut, tensors, (prefix.clock() - started_s) * 1e3)
 
 
 def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: float, marked: str = "") -> Outcome:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from split_core.drift.monitor import DriftMonitor
+from split_core.telemetry.audit import AuditTally
 from split_core.telemetry.shadow import ShadowTally
 from split_core.wire import REFUSALS
 
@@ -57,6 +58,7 @@ class EdgeMetrics:
         self._marked: Counter[str] = Counter()
         self._guardrail_errors: Callable[[], int] = int
         self._shadow: Callable[[], ShadowTally] = ShadowTally
+        self._audits: Callable[[], AuditTally] = AuditTally
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -71,6 +73,10 @@ class EdgeMetrics:
     def watch_shadow(self, tally: Callable[[], ShadowTally]) -> None:
         """Read what the policy in the shadow would have done at every scrape; only when there is one."""
         self._shadow = tally
+
+    def watch_audits(self, tally: Callable[[], AuditTally]) -> None:
+        """Read how the checked answers compared at every scrape."""
+        self._audits = tally
 
     def answered(self, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
@@ -107,6 +113,7 @@ class EdgeMetrics:
         marked = [((why,), count) for why, count in [*self._marked.items()]]
         yield _counters("offramp_frames_marked", "Answers that a person should look at.", ("why",), marked)
         yield from _of_shadow(self._shadow())
+        yield from _of_audits(self._audits())
         errors = self._guardrail_errors()
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
@@ -189,6 +196,14 @@ def _counters(name: str, text: str, labels: tuple[str, ...], values: Iterable[tu
     for key, value in values:
         family.add_metric(key, value)
     return family
+
+
+def _of_audits(tally: AuditTally) -> Iterator[Metric]:
+    """Those that wait or are in flight are in none of the results."""
+    ends = ("agree", "differ", "skipped", "lost")
+    results = [((end,), getattr(tally, end)) for end in ends]
+    yield _counters("offramp_audits", "Answers checked in the cloud afterwards.", ("result",), results)
+    yield CounterMetricFamily("offramp_audit_bytes", "Bytes sent for audits.", value=tally.payload_bytes)
 
 
 def _of_shadow(tally: ShadowTally) -> Iterator[Metric]:

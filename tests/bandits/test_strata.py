@@ -110,6 +110,21 @@ def test_what_was_answered_locally_does_not_bias_the_means_of_other_arms() -> No
     assert abs(np.mean(imputed) - final.mean()) > 0.01
 
 
+def test_audits_of_answered_frames_settle_what_shipping_them_would_be_worth_and_bias_nothing() -> None:
+    """Arm (1, .5) alone is played; a tenth of what it answers is audited, whatever the frame looks like."""
+    thresholds = [0.5, 0.7, 0.9, 1.0]
+    first, _, final = censored_stream(40_000)
+    final = np.where(first >= 0.5, final - 0.2, final)  # the cloud is worse there than the optimistic prior believes
+    drawn = np.random.default_rng(3).random(40_000) < 0.1
+    audited, never = (Strata(2, thresholds, discount=1.0) for _ in range(2))
+    for one, last, audit in zip(first, final, drawn, strict=True):
+        audited.observe(readings(one), last if one < 0.5 or audit else None, ran_to_end=False)
+        never.observe(readings(one), last if one < 0.5 else None, ran_to_end=False)
+    truth = [np.where(first >= alpha, first, final).mean() for alpha in thresholds]
+    assert audited.estimates().value[1] == pytest.approx(truth, abs=0.01)
+    assert (never.estimates().value[1] - truth)[2:].min() > 0.03
+
+
 def test_old_frames_fade() -> None:
     strata = Strata(2, [0.5], discount=0.9)
     for _ in range(200):

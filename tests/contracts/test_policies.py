@@ -204,6 +204,21 @@ def test_a_forced_choice_teaches_nothing(
 
 
 @EVERY
+@settings(max_examples=25, deadline=None)
+@given(schedule=schedules(), context=contexts(), values=confidences(), share=st.floats(0.001, 1.0))
+def test_an_audited_frame_may_be_told_and_is_no_lost_one(
+    name: str, schedule: list[Sent], context: Context, values: list[float], share: float
+) -> None:
+    subject = policy(name)
+    run(subject, schedule)
+    seen = observed(subject, context, readings_of(values))
+    audited = replace(seen, verdict=readings_of(values)[-1], audited=share)
+    assert not audited.lost
+    subject.learn(audited)
+    policy(name).restore(json.loads(frozen(subject.state())))
+
+
+@EVERY
 @settings(max_examples=20, deadline=None)
 @given(schedule=schedules(), seed=st.integers(0, 2**32 - 1))
 def test_the_same_seed_makes_the_same_choices(name: str, schedule: list[Sent], seed: int) -> None:

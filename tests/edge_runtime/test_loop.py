@@ -45,6 +45,7 @@ def manner_of(world: World, manner: str, message: wire.Message) -> list[bytes | 
     outage=st.none() | st.tuples(st.floats(0.0, 0.3), st.floats(0.01, 0.3)),
     ship_input=st.booleans(),
     seed=st.integers(0, 5),
+    audit=st.sampled_from([0.0, 0.3, 1.0]),
 )
 @example(  # three refusals at once took the time that a fourth frame, overdue by then, had left
     policy="cloud_only",
@@ -54,11 +55,13 @@ def manner_of(world: World, manner: str, message: wire.Message) -> list[bytes | 
     outage=(0.0, 0.1875),
     ship_input=False,
     seed=0,
+    audit=0.0,
 )
 def test_every_frame_gets_exactly_one_outcome_by_its_deadline(
-    tiny_bundle: Path, policy, gaps_ms, script, manners, outage, ship_input, seed
+    tiny_bundle: Path, policy, gaps_ms, script, manners, outage, ship_input, seed, audit
 ):
-    world = World(tiny_bundle, policy=policy, fates=script, ship_input=ship_input or policy == "cloud_only", seed=seed)
+    may_ship = ship_input or policy == "cloud_only"
+    world = World(tiny_bundle, policy=policy, fates=script, ship_input=may_ship, seed=seed, audit=audit)
     turns = iter(manners)
     world.answer = lambda message: manner_of(world, next(turns, "answer"), message)
     world.play(0.05)
@@ -77,6 +80,8 @@ def test_every_frame_gets_exactly_one_outcome_by_its_deadline(
     assert all(0 <= outcome.label < 4 for outcome in world.outcomes)
     assert len(world.ledger) == 0
     assert world.loop.in_flight == 0
+    tally = world.auditor.tally
+    assert 0 <= tally.drawn - (tally.agree + tally.differ + tally.skipped + tally.lost) <= 2  # one waits, one is away
 
 
 def test_a_healthy_worker_answers_what_the_device_ships(tiny_bundle: Path):

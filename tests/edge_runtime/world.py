@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from bandits.build import make_policy
+from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.ledger import Ledger
@@ -31,10 +32,12 @@ from split_core.objective import Objective
 from split_core.profiles import Device, HwProfile, Payload
 from split_core.profiles import Timing as StepTiming
 from split_core.readings import ExitCalibration, Reader
+from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord
 from split_core.transport.memory import MemoryTransport
 
 DEADLINE_S, MARGIN_S = 0.1, 0.02
+AUDIT_PATIENCE_S = 0.5
 SEGMENT_MS, HEAD_MS = 4.0, 0.5
 ADDRESS = "memory://worker"
 OBJECTIVE = Objective(ms=1.0, mu=0.01)
@@ -111,6 +114,7 @@ class World:
     ship_input: bool = True
     exits_confidence: float = 1.0
     seed: int = 0
+    audit: float = 0.0
 
     def __post_init__(self) -> None:
         self.clock = EventClock()
@@ -134,6 +138,27 @@ class World:
         pace = Pace(hardware, clock=self.clock, sleep=self.clock.advance)
         prefix = Prefix(bundle, OnnxRuntimeBackend(), pace=pace, clock=self.clock)
         self.costs = CostBook(hardware, OBJECTIVE, ship_input=self.ship_input, link=LinkModel(10.0, 1.0))
+        self.audits: list[AuditRecord] = []
+        offloader = Offloader(
+            self._transport.connect(ADDRESS),
+            wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
+            classes=4,
+            exits=exits,
+            ledger=self.ledger,
+            breaker=self.breaker,
+            codecs={"hidden": ("u8z", Affine8Zstd()), "input": ("pixels", Pixels())},
+            clock=self.clock,
+            on_change=self.changes.append,
+        )
+        self.auditor = Auditor(
+            offloader,
+            prefix,
+            self.costs,
+            rng=np.random.default_rng(self.seed + 100),
+            patience_s=AUDIT_PATIENCE_S,
+            clock=self.clock,
+            on_audit=lambda record, _: self.audits.append(record),
+        )
         self.loop = EdgeLoop(
             self.slot,
             prefix=prefix,
@@ -141,23 +166,15 @@ class World:
             policy=self.made,
             costs=self.costs,
             objective=OBJECTIVE,
-            offloader=Offloader(
-                self._transport.connect(ADDRESS),
-                wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
-                classes=4,
-                exits=exits,
-                ledger=self.ledger,
-                breaker=self.breaker,
-                codecs={"hidden": ("u8z", Affine8Zstd()), "input": ("pixels", Pixels())},
-                clock=self.clock,
-                on_change=self.changes.append,
-            ),
+            offloader=offloader,
             labels=bundle.manifest.labels,
             ship_input=self.ship_input,
             timing=Timing(DEADLINE_S, MARGIN_S),
             clock=self.clock,
             on_outcome=[lambda outcome, record: (self.outcomes.append(outcome), self.records.append(record))],
+            auditor=self.auditor,
         )
+        self.loop.rules = replace(self.loop.rules, audit=self.audit)
 
     def camera(self, moments_s: list[float], seed: int = 1) -> None:
         """Show a random picture at each of these moments, in seconds from now."""

@@ -29,7 +29,8 @@ from split_core.config import parsed
 from split_core.demo.processes import Background, environment
 from split_core.errors import ConfigError, PolicyFileError, ProfileError
 from split_core.policy import CodecSection, ExitSection, PolicyFile
-from split_core.telemetry.decisions import FrameRecord, read_log
+from split_core.telemetry.audit import AuditRecord
+from split_core.telemetry.decisions import FrameRecord, read_log, read_notes
 from split_core.transport.keys import make_keys
 from tests.tiny import PREPROCESS, tiny_samples
 
@@ -130,6 +131,21 @@ def test_frames_are_finished_by_the_worker_as_the_whole_network_would(
     assert len(cloud) > 0.8 * len(records) > 100
     agree = np.mean([record.label == expected[record.seq] for record in cloud])
     assert agree > 0.97  # eight bits on the way may turn a tie
+
+
+def test_answers_of_the_device_are_checked_in_the_background_and_agree_with_what_the_worker_says_of_shipped_frames(
+    site: Site, worker: Background, tiny_model_path: Path
+):
+    early = {"name": "fixed", "params": {"split": 1, "threshold": 0.0}}
+    finished(site.edge(worker.ready["address"], bandit=early, audit={"share": 0.5}))
+    records = {record.seq: record for record in site.records()}
+    audits = [AuditRecord.from_json(note) for note in read_notes(site.folder / "decisions.jsonl", "audit")]
+    assert {(record.where, record.shipped) for record in records.values()} == {("edge", -1)}
+    assert 0.3 * len(records) < len(audits) < 0.7 * len(records)
+    assert [(a.label, a.propensity) for a in audits] == [(records[a.seq].label, 0.5) for a in audits]
+    whole = onnxruntime.InferenceSession(tiny_model_path.read_bytes())
+    expected = whole.run(["exit_3"], {"image": PREPROCESS.tensor(site.images)})[0].argmax(axis=1)
+    assert np.mean([audit.verdict_label == expected[audit.seq] for audit in audits]) > 0.95
 
 
 def test_a_killed_worker_costs_no_deadline_and_is_used_again(site: Site, worker: Background):
