@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bandits import params
+from bandits import params, saved
 from bandits.arms import ArmPolicy, ArmTable, joint_arms
 from bandits.grid import THRESHOLDS
 from bandits.policy import Arm, Policy
 from bandits.rewards import no_rewards
-from split_core.errors import PolicyFileError
 from split_core.objective import Objective
 
 
@@ -69,13 +68,7 @@ class Uniform:
         Raises:
             PolicyFileError: not the state of this kind of generator.
         """
-        try:
-            self._rng.bit_generator.state = state["generator"]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise PolicyFileError(
-                f"saved state of policy 'random': generator is no state of "
-                f"{type(self._rng.bit_generator).__name__} ({error}); remove the saved state to start afresh"
-            ) from error
+        saved.restore_generator(self._rng, state, "random")
 
 
 def make_fixed(

@@ -44,6 +44,20 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> str:
     return value
 
 
+def interval(name: str, value: Any) -> tuple[float, float]:
+    """Two numbers within +-1e6, the lower one first.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise ConfigError(f"{name}: expected two numbers, lowest and highest, got {value!r}")
+    low, high = (number(f"{name}[{place}]", item, -1e6, 1e6) for place, item in enumerate(value))
+    if not low < high:
+        raise ConfigError(f"{name}: the lowest must be below the highest, got {value!r}")
+    return low, high
+
+
 def splits(name: str, value: Any, exits: int) -> tuple[int, ...]:
     """Cuts 0..K, made ascending.
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from split_core.errors import PolicyFileError
 
 
@@ -62,6 +64,21 @@ def number(state: Mapping[str, Any], key: str, policy: str, *, least: float = -m
             f"saved state of policy {policy!r}: {key} must be a finite number{_bound(least)}, got {_short(found)}"
         )
     return float(found)  # type: ignore[arg-type]  # _fits has looked
+
+
+def restore_generator(rng: np.random.Generator, state: Mapping[str, Any], policy: str) -> None:
+    """Let `rng` draw on from what is at `generator`.
+
+    Raises:
+        PolicyFileError: not the state of this kind of generator.
+    """
+    try:
+        rng.bit_generator.state = state["generator"]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PolicyFileError(
+            f"saved state of policy {policy!r}: generator is no state of "
+            f"{type(rng.bit_generator).__name__} ({error}); remove the saved state to start afresh"
+        ) from error
 
 
 def _fits(value: Any, least: float) -> bool:

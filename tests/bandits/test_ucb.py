@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandits.ucb import RESCALE_ABOVE, Ucb
+from bandits.indices.forgetting import RESCALE_ABOVE
+from bandits.ucb import Ucb
 from split_core.errors import PolicyFileError
 
 
