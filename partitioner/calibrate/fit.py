@@ -28,7 +28,7 @@ from partitioner.calibrate.targets import Target
 from partitioner.calibrate.thresholds import certified_threshold, threshold_grid
 from split_core.criteria.base import Criterion
 from split_core.criteria.build import make_criterion
-from split_core.drift.histogram import histograms, reached_histograms
+from split_core.drift.histogram import histograms, reached, reached_histograms
 from split_core.errors import ConfigError, DataError, TraceError
 from split_core.evidence import ConfidenceHistogram, Evidence
 from split_core.objective import Objective
@@ -157,7 +157,8 @@ def fit(
     kept = keep(wishes.asked, grid, apart) if wishes.asked.asks else None
     held_out = tuple(_held_out(apart, k, wishes) for k in range(traces.exits))
     accuracy = read.correct.mean(axis=0)
-    evidence = _evidence(traces, wishes, table, kept).model_copy(update=_seen_at_calibration(read, kept, apart, guard))
+    seen = _seen_at_calibration(read.rows(fitted), kept, apart, guard)
+    evidence = _evidence(traces, wishes, table, kept).model_copy(update=seen)
     sections = tuple(
         _section(calibration, float(accuracy[k]), held_out[k], _promise(apart.read, k, wishes))
         for k, calibration in enumerate(calibrations)
@@ -201,16 +202,18 @@ def _asked_for(traces: Traces, wishes: Wishes, sections: tuple[ExitSection, ...]
 
 
 def _seen_at_calibration(
-    read: Traces, kept: Kept | None, apart: Apart, guard: GuardSection | None
+    placing: Traces, kept: Kept | None, apart: Apart, guard: GuardSection | None
 ) -> dict[str, tuple[ConfidenceHistogram, ...]]:
-    """What drift is measured against; thresholds of our own say which samples get to later exits."""
-    if kept and (kept.rule.own or (guard and guard.never_early_segments)):
-        reached: tuple[ConfidenceHistogram, ...] = ()  # other samples get there in one stream than in another
-    elif kept and apart.left:  # a guard sends more of them on
-        reached = reached_histograms(apart.read, kept.rule.exits(apart.left))
-    else:
-        reached = reached_histograms(read, kept.rule.common.exits(read)) if kept else ()
-    return {"confidence_histograms": histograms(read), "reached_histograms": reached}
+    """What drift is measured against: bins by the samples of the maps, counts by those that were kept apart."""
+    behind: tuple[ConfidenceHistogram, ...] = ()
+    # With segments other samples get there in one stream than in another.
+    if kept and not kept.rule.own and not (guard and guard.never_early_segments):
+        exits = kept.rule.common.exits(apart.read) if apart.left is None else kept.rule.exits(apart.left)
+        behind = reached_histograms(
+            reached(placing, kept.rule.common.exits(placing)),  # a guard may send more on: edges need not be quantiles
+            reached(apart.read, exits),
+        )
+    return {"confidence_histograms": histograms(placing, apart.read), "reached_histograms": behind}
 
 
 def _evidence(traces: Traces, wishes: Wishes, table: CodecTable, kept: Kept | None) -> Evidence:

@@ -7,6 +7,7 @@ DETECTORS = Registry(
     {
         "psi": "split_core.drift.psi:Psi",
         "ks": "split_core.drift.ks:KolmogorovSmirnov",
+        "martingale": "split_core.drift.martingale:ConformalMartingale",
         "page_hinkley": "split_core.drift.page_hinkley:PageHinkley",
     },
 )

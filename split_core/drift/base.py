@@ -12,7 +12,7 @@ class Drift:
 
     Attributes:
         value: the detector's statistic.
-        limit: what it exceeds by chance less than once in a million windows.
+        limit: what it exceeds by chance less than once in a million windows; of the martingale, see there.
         fired: is it above?
     """
 
@@ -22,10 +22,10 @@ class Drift:
 
 
 class Detector(Protocol):
-    """Watches one stream of confidences.  Holds a bounded window and nothing else; reads no clock."""
+    """Watches one stream of confidences.  Holds a bounded amount; reads no clock."""
 
-    def update(self, x: float) -> None:
-        """Take in one confidence."""
+    def update(self, x: float) -> bool | None:
+        """Take in one confidence; True asks to be looked at now."""
 
     def state(self) -> Drift:
         """How far the window is from calibration; never fired before it holds enough."""

@@ -15,60 +15,72 @@ from split_core.tensors import Array, FloatArray
 from split_core.traces import Traces
 
 QUANTILES = 32
-LEAST = 500  # samples: with fewer, chance alone explains what would have to be noticed
+LEAST = 250  # samples: with fewer, chance alone explains what would have to be noticed
 # Reliability maps have flat parts, where many samples share a value: an edge lies this far beside it,
 # so that the last bit of another machine's arithmetic moves nobody into the next bin.
 BESIDE = 1e-6
 
 
-def histograms(traces: Traces) -> tuple[ConfidenceHistogram, ...]:
+def histograms(placing: Traces, counted: Traces) -> tuple[ConfidenceHistogram, ...]:
     """One per exit.
 
     Args:
-        traces: of the calibration samples, read as the shipped policy reads: `traces.read_with(policy.reader())`.
+        placing: of the samples that choose the edges, read as the shipped policy reads
+            (`traces.read_with(policy.reader())`); maps may be fitted on them.
+        counted: of other samples, read so, too; no map may be.
     """
-    return tuple(histogram(traces.confidence[:, k]) for k in range(traces.exits))
+    pairs = zip(counted.confidence.T, placing.confidence.T, strict=True)
+    return tuple(histogram(values, others) for values, others in pairs)
 
 
-def reached_histograms(traces: Traces, exits: NDArray[np.int64]) -> tuple[ConfidenceHistogram, ...]:
-    """Of exits 2, 3, ... over the samples that get there; up to the first exit with fewer than `LEAST` of them.
+def reached(traces: Traces, exits: NDArray[np.int64]) -> list[FloatArray]:
+    """Confidences of exits 2, 3, ..., each of the samples that get there.
 
     Args:
         traces: as for `histograms`.
         exits: (N,) where the policy's thresholds answer each sample, from 0.
     """
-    found = []
-    for k in range(1, traces.exits):
-        there = traces.confidence[exits >= k, k]
-        if len(there) < LEAST:
-            break
-        found.append(histogram(there))
-    return tuple(found)
+    return [traces.confidence[exits >= k, k] for k in range(1, traces.exits)]
+
+
+def reached_histograms(placing: list[FloatArray], counted: list[FloatArray]) -> tuple[ConfidenceHistogram, ...]:
+    """Of exits 2, 3, ... over the samples that get there; up to the first exit with fewer than `LEAST` of them.
+
+    Args:
+        placing: `reached` of the samples that choose the edges.
+        counted: `reached` of the other samples.
+    """
+    pairs = zip(counted, placing, strict=True)
+    enough = itertools.takewhile(lambda pair: len(pair[0]) >= LEAST and len(pair[1]), pairs)
+    return tuple(histogram(values, others) for values, others in enough)
 
 
 def input_histograms(intake: Intake, items: Sequence[Array]) -> dict[str, ConfidenceHistogram]:
-    """What the inputs are like, by name.
+    """What the inputs are like, by name; every other sample is counted, those between them choose the edges.
 
     Args:
         intake: of the network.
-        items: canonical ones, of the calibration samples.
+        items: canonical ones, of the calibration samples; at least two.
     """
     rows = [intake.measures(item) for item in items]
-    return {name: histogram(np.array([row[name] for row in rows], np.float64)) for name in rows[0]}
+    values = {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]}
+    return {name: histogram(found[1::2], found[::2]) for name, found in values.items()}
 
 
-def histogram(confidence: FloatArray) -> ConfidenceHistogram:
+def histogram(counted: FloatArray, placing: FloatArray | None = None) -> ConfidenceHistogram:
     """Bins of about equal mass; a value that many samples share has a bin of its own.
 
     Args:
-        confidence: (N,) in [0, 1], or another number of each sample; N at least 1.
+        counted: (N,) in [0, 1], or another number of each sample; N at least 1.
+        placing: (M,) of other samples, which choose the edges: only then are bins and counts independent, as the
+            martingale's promise needs.  None takes the same.
     """
-    ordered = np.sort(confidence)
+    ordered = np.sort(counted if placing is None else placing)
     values = np.unique(ordered[(np.arange(1, QUANTILES) * len(ordered)) // QUANTILES])
     shares = [np.mean(np.abs(ordered - value) < BESIDE) for value in values]
     heavy = [value for value, share in zip(values, shares, strict=True) if share > 0.5 / QUANTILES]
     edges = np.unique(np.round([*(values - BESIDE), *(np.array(heavy) + BESIDE)], 9))
-    counts = np.bincount(np.searchsorted(edges, ordered, side="right"), minlength=len(edges) + 1)
+    counts = np.bincount(np.searchsorted(edges, counted, side="right"), minlength=len(edges) + 1)
     return ConfidenceHistogram(edges=tuple(map(float, edges)), counts=tuple(map(int, counts)))
 
 

@@ -58,12 +58,14 @@ class ExitWatch:
 
     def see(self, confidence: float, threshold: float | None) -> bool:
         """Take in one reading; True when it is time to look."""
+        look = False
         for update in self._updates:
-            update(confidence)
+            if update(confidence):
+                look = True
         if threshold is not None:
             self._share.update(confidence, threshold)
         self._seen += 1
-        return self._seen % STRIDE == 0
+        return look or self._seen % STRIDE == 0
 
     def findings(self) -> list[Finding]:
         """What every detector says now."""

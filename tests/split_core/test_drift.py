@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from split_core.drift import DETECTORS
 from split_core.drift.exit_share import ExitShare
-from split_core.drift.histogram import LEAST, Reference, histogram, histograms, reached_histograms
+from split_core.drift.histogram import LEAST, Reference, histogram, histograms, reached, reached_histograms
 from split_core.drift.ks import ks, ks_limit
 from split_core.drift.monitor import DriftMonitor
 from split_core.drift.page_hinkley import PageHinkley
@@ -109,10 +109,13 @@ def test_every_sample_is_in_one_bin_and_ranks_have_mean_one_half(values: list[fl
     assert all(0.0 <= low <= high <= 1.0 for high, low in itertools.pairwise(shares))
 
 
-def test_histograms_are_one_per_exit():
-    confidence = np.stack([confidences(1, 200, 0.5), confidences(2, 200)], axis=1)
-    traces = Traces(confidence, np.zeros((200, 2), np.int64), np.zeros(200, np.int64))
-    assert histograms(traces) == (histogram(confidence[:, 0]), histogram(confidence[:, 1]))
+def test_histograms_are_one_per_exit_with_edges_from_other_samples():
+    confidence = np.stack([confidences(1, 400, 0.5), confidences(2, 400)], axis=1)
+    traces = Traces(confidence, np.zeros((400, 2), np.int64), np.zeros(400, np.int64))
+    made = histograms(traces.rows(np.arange(250)), traces.rows(np.arange(250, 400)))
+    assert made == tuple(histogram(confidence[250:, k], confidence[:250, k]) for k in range(2))
+    assert [sum(one.counts) for one in made] == [150, 150]
+    assert made[0].edges == histogram(confidence[:250, 0]).edges
 
 
 @pytest.mark.parametrize("name", list(DETECTORS))
@@ -157,10 +160,10 @@ def test_the_monitor_speaks_once_per_change_and_stays_void():
     clean = [finding for x in confidences(2, 3000) for finding in monitor.see(1, float(x), 0.9)]
     assert (clean, monitor.void) == ([], False)
     shifted = [finding for x in confidences(3, 2000, 0.6) for finding in monitor.see(1, float(x), 0.9)]
-    assert sorted(finding.detector for finding in shifted) == ["exits_later", "ks", "page_hinkley", "psi"]
+    assert sorted(finding.detector for finding in shifted) == ["exits_later", "ks", "martingale", "page_hinkley", "psi"]
     assert all(finding.drift.fired for finding in shifted)
     back = [finding for x in confidences(4, 3000) for finding in monitor.see(1, float(x), 0.9)]
-    assert sorted(finding.detector for finding in back) == ["exits_later", "ks", "page_hinkley", "psi"]
+    assert sorted(finding.detector for finding in back) == ["exits_later", "ks", "martingale", "page_hinkley", "psi"]
     assert not any(finding.drift.fired for finding in back)
     assert monitor.void
 
@@ -181,11 +184,11 @@ def test_without_histograms_nothing_is_watched():
 def test_only_samples_that_got_there_are_in_the_histogram_of_a_later_exit():
     confidence = np.column_stack([np.linspace(0, 1, 2000), np.linspace(1, 0, 2000), np.full(2000, 0.5)])
     traces = Traces(confidence, np.zeros((2000, 3), np.int64), np.zeros(2000, np.int64))
-    exits = np.where(confidence[:, 0] >= 0.5, 0, 1)
-    [second] = reached_histograms(traces, exits)  # nobody gets to the third
+    there = reached(traces, np.where(confidence[:, 0] >= 0.5, 0, 1))  # nobody gets to the third
+    [second] = reached_histograms(there, there)
     assert sum(second.counts) == 1000
     assert Reference(second).at_least(0.5) == pytest.approx(1.0, abs=0.05)  # all 2,000: 0.5
-    assert reached_histograms(traces.rows(np.arange(1000 - LEAST + 1, 2000)), exits[1000 - LEAST + 1 :]) == ()
+    assert reached_histograms(there, [values[: LEAST - 1] for values in there]) == ()
 
 
 def test_drift_behind_the_first_exit_is_seen_where_the_first_exit_sees_none():
@@ -226,6 +229,6 @@ def test_what_inputs_are_like_is_watched_by_name():
     same = [found for value in lengths[:600] for found in monitor.see_input({"tokens": value})]
     assert same == []
     found = [one for value in lengths[:300] for one in monitor.see_input({"tokens": value / 3, "unknown": 1.0})]
-    assert found[0].detector == "tokens_page_hinkley"
+    assert found[0].detector == "tokens_martingale"
     assert found[0].exit == 0
     assert monitor.void

@@ -119,10 +119,11 @@ def test_what_is_asked_is_played_by_the_cascade_and_tried_on_samples_that_took_n
 
 def test_drift_behind_the_first_exit_is_measured_against_the_samples_that_got_there() -> None:
     traces = traces_with_temperatures(4000, (1.5, 1.0), seed=13)
-    made = fitted(traces, asked=Target(risk=0.05)).policy
-    first = traces.read_with(made.reader()).confidence[:, 0]
-    [second] = made.evidence.reached_histograms
-    assert sum(second.counts) == int((first < made.bandit.params["per_exit"][0]).sum())
+    result = fitted(traces, asked=Target(risk=0.05))
+    there = result.apart.read.confidence[:, 0] < result.policy.bandit.params["per_exit"][0]
+    [second] = result.policy.evidence.reached_histograms
+    assert sum(second.counts) == int(there.sum())  # of those that maps were not fitted on
+    assert [sum(one.counts) for one in result.policy.evidence.confidence_histograms] == [2000, 2000]
     assert fitted(traces).policy.evidence.reached_histograms == ()  # nothing asked, no thresholds of our own
 
 
