@@ -5,7 +5,7 @@ right, so is every later one) the errors that exit k saves over exit 1 are the f
 and playing k shows that for every exit up to k.
 
 Without dominance the rule may settle on an exit that disagrees most, not one that errs least: its regret is then
-linear (tests/bandits/test_uee_ucb.py).
+linear (tests/bandits/published/test_uee_ucb.py).
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ The means are deterministic.  Regret is over three to five orders of the same sa
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import pytest
 from bandits.arms import next_action
 from bandits.build import make_policy
 from bandits.path_model import PathModel
-from bandits.policy import Action, Answer, Arm, Context, Costs, Deeper, Observation, Plan, Policy
+from bandits.policy import Answer, Arm, Context, Costs, Deeper, Observation, Plan, Policy
+from bandits.published.leaky import Leaky
 from bandits.regret import arm_means
 from bandits.replay import replay
 from bandits.rewards import SplitEEReward, UcbeeReward
@@ -26,7 +26,6 @@ from split_core.tensors import FloatArray
 from split_core.traces import Traces
 from tests.bandits.frames import context, observed, readings_of
 from tests.bandits.published_traces import BERT_EXITS, bert, cifar, stream
-from tests.bandits.readings import reading
 
 LAMBDA, HEAD_SHARE = 0.1, 0.2
 FINAL_COST = BERT_EXITS * LAMBDA
@@ -167,20 +166,6 @@ def test_thresholds_offload_and_answer_what_was_published() -> None:
 def splitee(name: str, alpha: float, objective: Objective) -> Policy:
     params = {"threshold": alpha}
     return make_policy(name, exits=BERT_EXITS, rng=np.random.default_rng(0), objective=objective, params=params)
-
-
-class Leaky:
-    """SplitEE-S as its authors run it: told the final exit's reading of every frame, shipped or not."""
-
-    def __init__(self, policy: Policy, traces: Traces) -> None:
-        self._policy, self._final = policy, iter(traces.confidence[:, -1].tolist())
-        self.begin, self.state, self.restore = policy.begin, policy.state, policy.restore
-
-    def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
-        return self._policy.next(plan, readings)
-
-    def learn(self, observation: Observation) -> None:
-        self._policy.learn(replace(observation, verdict=reading(BERT_EXITS, 0, next(self._final))))
 
 
 def splitee_regret(name: str, alpha: float, offload: float) -> float:
