@@ -22,6 +22,7 @@ POLICIES = Registry(
         "ceebert2": "bandits.published.ceebert:make_ceebert2",
         "a_capeen": "bandits.published.a_capeen:make_a_capeen",
         "lin_ucb": "bandits.published.lin_ucb:make_lin_ucb",
+        "sequential": "bandits.sequential.policy:make_sequential",
         "i_splitee": "bandits.published.i_splitee:make_i_splitee",
         "cascade": "bandits.cascade:make_cascade",
         "fixed": "bandits.baselines:make_fixed",

@@ -1,0 +1,159 @@
+"""What is believed of a network's exits: counts, their curves and estimates, refreshed every few frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bandits import saved
+from bandits.sequential.counts import Counts
+from bandits.sequential.curve import HIGH, LOW, Curve
+from bandits.sequential.estimates import Estimates, estimate
+from bandits.sequential.states import BINS, Groups, state_of
+from split_core.errors import PolicyFileError
+from split_core.readings import Reading
+from split_core.tensors import FloatArray
+
+# Estimates are made anew after an eighth more frames, but after so many at the latest.
+MOST_FRAMES = 64
+# A guess at what the cloud would have said weighs so much of a verdict.
+GUESS = 0.3
+# Where neither of two readings is right, an even earlier one with a third label is, in so many cases.
+THIRD = 0.3
+
+
+class Model:
+    """Learns from readings and verdicts.
+
+    Args:
+        exits: K.
+        groups: labels that are kept apart.
+        error_costs: of a wrong answer by the full network's label; the last one is for all labels beyond.
+        discount: weight of what is one frame older.
+    """
+
+    def __init__(self, exits: int, groups: Groups, error_costs: Sequence[float], *, discount: float) -> None:
+        self._exits, self.groups, self._error_costs = exits, groups, tuple(error_costs)
+        self._discount = discount
+        self._error = _guessed_errors(groups, self._error_costs)
+        self._counts, self._curve = Counts(exits, groups.count), Curve(exits - 1)
+        self._frames, self._fresh = 0.0, 0  # taken in, and since the last refresh
+        self.estimates = self._estimated()
+
+    def observe(self, readings: Sequence[Reading], final: Reading | None, answered: int) -> float:
+        """Take in one frame, and return the loss that its answer is expected to have brought.
+
+        Args:
+            readings: of exits 1..K-1 that were read, ascending; not empty.
+            final: what the full network says, where it is known.
+            answered: exit of the reading that was given as the answer where it is not.
+        """
+        path = self._path(readings)
+        self._counts.take_path(*path)
+        if final is None:
+            loss = self._guess(readings, path, answered)
+        else:
+            self._verdicts(readings, path, final.label)
+            loss = 0.0
+        self._frames += 1.0
+        self._fresh += 1
+        return loss
+
+    def _path(self, readings: Sequence[Reading]) -> tuple[list[int], list[int], list[int]]:
+        exits, groups, states, before = [], [], [], None
+        for reading in readings:
+            exits.append(reading.exit)
+            groups.append(self.groups(reading.label))
+            states.append(state_of(reading, before))
+            before = reading
+        return exits, groups, states
+
+    def _verdicts(self, readings: Sequence[Reading], path: tuple[list[int], list[int], list[int]], final: int) -> None:
+        before = False
+        for reading, exit, group, state in zip(readings, *path, strict=True):
+            wrong = reading.label != final
+            self._counts.take_verdict(exit, group, state, wrong, before, 1.0)
+            if wrong:
+                self._counts.take_error(group, self._error_costs[min(final, len(self._error_costs) - 1)])
+            before = wrong
+
+    def _guess(self, readings: Sequence[Reading], path: tuple[list[int], list[int], list[int]], answered: int) -> float:
+        """A frame that was answered here: what its last readings say about the earlier ones."""
+        exits, groups, states = path
+        exit, group, state = exits[-1], groups[-1], states[-1]
+        wrong = float(self.estimates.wrong[exit - 1, group, state])
+        loss = wrong * float(self.estimates.error[group])
+        if len(readings) == 1:
+            return loss
+        last, before = readings[-1].label, readings[-2].label
+        earlier = wrong if last == before else float(self.estimates.earlier_wrong[exit - 1, state % BINS])
+        third = 1.0 - THIRD * max(0.0, wrong + earlier - 1.0)
+        chances = [wrong if one.label == last else earlier if one.label == before else third for one in readings]
+        for place in range(len(readings) - 1):
+            past = chances[place - 1] if place else 0.0
+            self._counts.take_verdict(exits[place], groups[place], states[place], chances[place], past, GUESS)
+        return loss if answered == exit else earlier * float(self.estimates.error[groups[-2]])
+
+    def due(self) -> bool:
+        """Have estimates become old?"""
+        return 8 * self._fresh > min(self._frames, 8 * MOST_FRAMES)
+
+    def refresh(self) -> None:
+        """Make estimates of all that was counted."""
+        if not self._fresh:
+            return
+        if self._discount < 1.0:
+            self._counts.forget(self._discount**self._fresh)
+        self._fresh = 0
+        self._curve.fit(self._counts.seen.sum(axis=1), self._counts.wrong.sum(axis=1))
+        self.estimates = self._estimated()
+
+    def forget(self, kept: float) -> None:
+        """Let everything learned so far weigh only `kept` of what it did, as when a change was detected."""
+        self._counts.forget(kept)
+        self._frames *= kept
+        self.estimates = self._estimated()
+
+    def _estimated(self) -> Estimates:
+        return estimate(self._counts, self._curve, self._error, self._frames)
+
+    def identity(self) -> dict[str, Any]:
+        """What a saved state must match."""
+        return {"groups": list(self.groups.of_label), "error_costs": list(self._error_costs)}
+
+    def state(self) -> dict[str, Any]:
+        """All that was learned, as JSON types.  Estimates are refreshed, so that who takes the state has the same."""
+        self.refresh()
+        return {
+            "frames": self._frames,
+            "curve": [float(weight) for weight in self._curve.weights.ravel()],
+            "counts": self._counts.state(),
+        }
+
+    def restore(self, state: dict[str, Any], policy: str) -> None:
+        """Go on from `state`.
+
+        Raises:
+            PolicyFileError: it is none, or of another network.
+        """
+        frames = saved.number(state, "frames", policy, least=0.0)
+        weights = np.reshape(saved.numbers(state, "curve", 3 * (self._exits - 1), policy), (-1, 3))
+        if (weights < LOW).any() or (weights > HIGH).any():
+            raise PolicyFileError(f"saved state of policy {policy!r}: a curve is out of its bounds")
+        self._counts.restore(saved.section(state, "counts", policy), policy)
+        self._frames, self._fresh, self._curve.weights = frames, 0, weights
+        self.estimates = self._estimated()
+
+
+def _guessed_errors(groups: Groups, error_costs: Sequence[float]) -> FloatArray:
+    """(G,) mean cost of mistaking another label for one of the group, all labels being equally frequent."""
+    if len(error_costs) == 1:
+        return np.full(groups.count, error_costs[0])
+    costs = np.asarray(error_costs)
+    of_label = np.array([groups(label) for label in range(len(costs))])
+    others = [
+        [np.delete(costs, label).mean() for label in np.flatnonzero(of_label == group)] for group in range(groups.count)
+    ]
+    return np.array([np.mean(each) if each else costs.mean() for each in others])

@@ -1,0 +1,260 @@
+"""The sequential policy: after every reading answer, go deeper or ship, by what was learned and what it costs now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bandits import params, saved
+from bandits.policy import Action, Answer, Context, Costs, Deeper, Observation, Plan, Policy, Ship
+from bandits.sequential.model import Model
+from bandits.sequential.prices import Prices
+from bandits.sequential.safeguard import Budget, Watch
+from bandits.sequential.states import Groups, state_of
+from bandits.sequential.values import DEEPER, RECALL, SHIP, Values, induce
+from split_core.errors import ConfigError
+from split_core.objective import Objective
+from split_core.readings import Reading
+
+NAME = "sequential"
+_DEEPER = Deeper()
+_MOST_CLASSES = 1000
+
+
+def make_sequential(
+    *,
+    exits: int,
+    rng: np.random.Generator,
+    objective: Objective,
+    error_cost: float | Sequence[float] = 1.0,
+    by_class: int = 0,
+    first: int = 8,
+    look: float = 0.002,
+    caution: float = 0.1,
+    hope: float = 0.1,
+    deviations: float = 1.0,
+    discount: float = 1.0,
+) -> Policy:
+    """Optimal stopping with learned values: answer with a reading, go one exit deeper, or ship.
+
+    Args:
+        exits: K.
+        rng: not used, the rule is deterministic.
+        objective: gives mu.
+        error_cost: loss of an answer that is not the full network's; or a list by the full network's label.
+        by_class: labels 0..by_class-1 are kept apart, and lean on each other while little was seen; 0 for none.
+            A list of error costs keeps labels of different costs apart by itself.
+        first: frames that are run until the full network's answer is known, to begin with.
+        look: share of all loss that may be spent on such frames later on.
+        caution: widths that an answer is taken to be worse than estimated, when it is given.
+        hope: widths that it is taken to be better, when going there is considered.
+        deviations: standard errors by which playing must be worse than the known policies to be stopped.
+        discount: weight of what is one frame older; 1 never forgets.
+
+    Raises:
+        ConfigError: a parameter is out of its range.
+    """
+    errors = _error_costs(error_cost)
+    model = Model(
+        exits,
+        _groups(errors, params.whole("by_class", by_class, 0, _MOST_CLASSES)),
+        errors,
+        discount=params.discount("discount", discount),
+    )
+    return Sequential(
+        model,
+        Budget(params.whole("first", first, 0, 1_000_000), params.number("look", look, 0.0, 1.0)),
+        Watch(params.number("deviations", deviations, 0.0, 100.0)),
+        exits=exits,
+        mu=objective.mu,
+        caution=params.number("caution", caution, 0.0, 100.0),
+        hope=params.number("hope", hope, 0.0, 100.0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialPlan(Plan):
+    """A plan with the moves that it is played by.
+
+    Attributes:
+        values: the moves; None for a frame that is run until the full network's answer is known, and for one that
+            is shipped at once or run to the end.
+        prices: of its context.
+        known: is it one of the two policies that need no learning?
+    """
+
+    values: Values | None = None
+    prices: Prices | None = None
+    known: bool = False
+
+
+class Sequential:
+    """A `Policy`; see `make_sequential`.
+
+    Args:
+        model: what was learned.
+        budget: for looking around.
+        watch: over what playing earned.
+        exits: K.
+        mu: errors that one unit of cost is worth.
+        caution: see `values.induce`.
+        hope: see `values.induce`.
+    """
+
+    def __init__(
+        self, model: Model, budget: Budget, watch: Watch, *, exits: int, mu: float, caution: float, hope: float
+    ) -> None:
+        self.model, self._budget, self._watch = model, budget, watch
+        self._exits, self._mu, self._caution, self._hope = exits, mu, caution, hope
+        self._answers = [Answer(exit) for exit in range(exits + 1)]
+        self._key: tuple[Costs, tuple[int, ...], bool] | None = None
+        self._prices: Prices | None = None
+        self._values: Values | None = None
+
+    def begin(self, context: Context) -> Plan:
+        """Decide where to read first, or to look at the frame whole."""
+        prices, values = self._solved(context)
+        best = min(prices.known, *values.begin)
+        if best == np.inf:
+            return Plan(context, tuple(range(1, max(1, prices.deepest) + 1)), learns=False)
+        self._budget.paid += best
+        if self._budget.allows() and prices.look < np.inf:
+            self._budget.look(prices.look - best)
+            return self._looked(context, prices)
+        if prices.known < np.inf and self._watch.harmful():
+            if not self._budget.allows(2.0):
+                return self._known(context, prices)
+            self._budget.spend(self._watch.mean)
+        return self._played(context, prices, values)
+
+    def _solved(self, context: Context) -> tuple[Prices, Values]:
+        """Prices of `context`, and the values that follow from them and from all that is known."""
+        if self.model.due():
+            self.model.refresh()
+            self._values = None
+        key = self._key
+        if key is None or key[0] is not context.costs or key[1:] != (context.splits, context.cloud):
+            prices = Prices.of(context, self._mu)
+            self._key = context.costs, context.splits, context.cloud
+            if prices != self._prices:
+                self._prices, self._values = prices, None
+        assert self._prices is not None
+        if self._values is None:
+            self._values = induce(self.model.estimates, self._prices, caution=self._caution, hope=self._hope)
+        return self._prices, self._values
+
+    def _looked(self, context: Context, prices: Prices) -> Plan:
+        end = (self._exits,) if prices.ship[prices.last] > prices.after_look else ()
+        return SequentialPlan(context, (*range(1, prices.last + 1), *end))
+
+    def _known(self, context: Context, prices: Prices) -> Plan:
+        return SequentialPlan(context, () if prices.ship[0] <= prices.whole else (self._exits,), known=True)
+
+    def _played(self, context: Context, prices: Prices, values: Values) -> Plan:
+        start = _start(values, prices)
+        heads = tuple(range(start, prices.deepest + 1)) if start else ()
+        return SequentialPlan(context, heads, values=values, prices=prices)
+
+    def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
+        """Look the move up."""
+        if not readings:
+            return _DEEPER if plan.heads else Ship(plan.context.costs.payload[0])
+        last = readings[-1]
+        exit = last.exit
+        if exit == self._exits:
+            return self._answers[exit]
+        values = plan.values if isinstance(plan, SequentialPlan) else None
+        if values is None:
+            return self._to_the_end(plan, readings)
+        before = readings[-2] if len(readings) > 1 else None
+        move = values.moves[exit - 1][self.model.groups(last.label)][state_of(last, before)]
+        if move == DEEPER:
+            return _DEEPER
+        if move == SHIP:
+            return Ship(plan.context.costs.payload[exit])
+        if move == RECALL and before is not None and before.confidence >= 0.0:
+            return self._answers[before.exit]
+        return self._answers[exit]
+
+    def _to_the_end(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
+        if len(readings) < len(plan.heads):
+            return _DEEPER
+        exit = readings[-1].exit
+        return Ship(plan.context.costs.payload[exit]) if plan.context.may_ship(exit) else Answer(exit)
+
+    def learn(self, observation: Observation) -> None:
+        """Take in what the frame showed; a lost reply shows nothing."""
+        readings, plan = observation.readings, observation.plan
+        if observation.lost or not plan.learns or not readings:
+            return
+        final = observation.verdict
+        if readings[-1].exit == self._exits:
+            readings, final = readings[:-1], readings[-1]
+            if not readings:
+                return
+        action = observation.action
+        error = self.model.observe(readings, final, action.exit if isinstance(action, Answer) else 0)
+        if isinstance(plan, SequentialPlan) and plan.prices is not None and plan.prices.known < np.inf:
+            self._watch.take(error + plan.prices.path(observation), plan.prices.known)
+
+    def state(self) -> dict[str, Any]:
+        """All that was learned, as JSON types."""
+        learned = self.model.state()
+        self._values = None
+        return {
+            **self._identity(),
+            "model": learned,
+            "budget": self._budget.state(),
+            "watch": self._watch.state(),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        return {"policy": NAME, "exits": self._exits, **self.model.identity()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`.
+
+        Raises:
+            PolicyFileError: the state belongs to another policy, network, or to other classes or error costs.
+        """
+        for key, expected in self._identity().items():
+            saved.check_same(state, key, expected, NAME)
+        budget, watch = (saved.section(state, key, NAME) for key in ("budget", "watch"))
+        tried_budget, tried_watch = copy(self._budget), copy(self._watch)
+        tried_budget.restore(budget, NAME)
+        tried_watch.restore(watch, NAME)
+        self.model.restore(saved.section(state, "model", NAME), NAME)
+        self._budget, self._watch, self._values = tried_budget, tried_watch, None
+
+
+def _start(values: Values, prices: Prices) -> int:
+    """Where to read first; exits are skipped only to save the cost of reading them."""
+    begin, best = values.begin, 1 if prices.exits > 1 else 0
+    spared = 0.0
+    for exit in range(2, prices.exits):
+        spared += prices.head[exit - 1]
+        if spared > 0.0 and begin[exit] < begin[best]:
+            best = exit
+    for known in (0, prices.exits):
+        if begin[known] < begin[best]:
+            best = known
+    return best
+
+
+def _error_costs(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return (params.number("error_cost", value, 0.0, 1e6),)
+    if not 2 <= len(value) <= _MOST_CLASSES:
+        raise ConfigError(f"error_cost: expected a number, or one per class, got {value!r}")
+    return tuple(params.number(f"error_cost[{label}]", each, 0.0, 1e6) for label, each in enumerate(value))
+
+
+def _groups(errors: tuple[float, ...], by_class: int) -> Groups:
+    if by_class:
+        return Groups(range(by_class))
+    kinds = sorted(set(errors))
+    return Groups([kinds.index(cost) for cost in errors])
