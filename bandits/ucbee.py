@@ -11,9 +11,9 @@ import numpy as np
 
 from bandits import params
 from bandits.arms import ArmPolicy, ArmTable
+from bandits.indices.build import Choice, policy_bandit
 from bandits.policy import Arm, Policy
 from bandits.rewards import UcbeeReward
-from bandits.ucb import Ucb
 from split_core.errors import ConfigError
 from split_core.objective import Objective
 
@@ -31,6 +31,8 @@ def make_ucbee(
     c: float = 0.1,
     reward: str = "clip",
     side: str = "below",
+    index: Choice = "ucb1",
+    forget: Choice = "none",
 ) -> Policy:
     """Threshold arms at `split`, with side observations for all thresholds up to the played one.
 
@@ -38,14 +40,16 @@ def make_ucbee(
 
     Args:
         exits: K, at least 2.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu.
         split: where the device stops, 1..K-1.
         thresholds: the arms.
-        c: exploration weight.  Published with 1, which is far too much for rewards that differ by
+        c: exploration weight of ucb1.  Published with 1, which is far too much for rewards that differ by
             .0001-.003: the regret after 10,000 frames is then two thirds of a random arm's.
         reward: "clip", a verdict less sure than the exit gains 0; "plain", it gains less than 0.
         side: "below", a frame pays all thresholds up to the played one; "none", the played one only.
+        index: which bandit of `bandits.indices`.  One with parameters, its own `c` for one: {name: ucb_tuned, c: 1}.
+        forget: none, as published; or discount, window, change, in the same way.
 
     Raises:
         ConfigError: a parameter is out of its range.
@@ -57,7 +61,7 @@ def make_ucbee(
         clip=params.one_of("reward", reward, ("clip", "plain")) == "clip",
         side=params.one_of("side", side, ("below", "none")) == "below",
     )
-    bandit = Ucb(len(arms), c=params.number("c", c, 0.0, 100.0))
+    bandit = policy_bandit(len(arms), index=index, forget=forget, c=c, rng=rng)
     return ArmPolicy(ArmTable("ucbee", arms, exits=exits), bandit, pays, heads="played")
 
 
