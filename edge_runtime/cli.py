@@ -19,7 +19,8 @@ from edge_runtime.config import EdgeConfig
 from edge_runtime.sources.choose import items
 from split_core import bundle as bundles
 from split_core import config, policy, profiles
-from split_core.backends.build import make_backend, options_from
+from split_core.backends.build import make_backend
+from split_core.params import params_from_text
 from split_core.policy import CodecSection
 from split_core.profiles import HwProfile
 from split_core.telemetry.logs import log_to_stderr
@@ -90,7 +91,7 @@ def profile(
         task = bar.add_task("Measuring", total=len(found) + profiling.WARM_UP)
         measured = profiling.profile(
             bundle,
-            make_backend(backend, options_from(backend_options or ())),
+            make_backend(backend, params_from_text(backend_options or (), "--backend-option")),
             found,
             name=out.stem,
             codecs=codecs,

@@ -55,7 +55,7 @@ def call_with(what: str, factory: Callable[..., Any], params: Mapping[str, Any],
 
 
 def params_from_text(items: Iterable[str], option: str) -> dict[str, Any]:
-    """All `key=value` of a repeatable option; values are read as YAML: `2`, `0.5`, `[0.9, 0.8]`.
+    """All `key=value` of a repeatable option; values are read as YAML: `2`, `0.5`, `[0.9, 0.8]`; yes and off are words.
 
     Raises:
         ConfigError: one is not of this form, or a key comes twice.
@@ -68,10 +68,10 @@ def params_from_text(items: Iterable[str], option: str) -> dict[str, Any]:
         except yaml.YAMLError:
             value = None
         if not equals or not key.isidentifier() or value is None:
-            raise ConfigError(f"{option} {item!r}: expected key=value, for example patience=2")
+            raise ConfigError(f"{option} {item!r}: expected key=value with a YAML value")
         if key in found:
             raise ConfigError(f"{option} {key}: given twice")
-        found[key] = value
+        found[key] = text if isinstance(value, bool) and text.lower() not in ("true", "false") else value
     return found
 
 

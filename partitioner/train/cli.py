@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from partitioner.sources import read_network
 from partitioner.train import criteria_cli
 from partitioner.train.criteria import TRAINERS
 from partitioner.train.criteria.plan import CriterionPlan
+from partitioner.train.outcome import learned_from, show_bundle
 from partitioner.train.progress import steps_on
 from partitioner.train.schedule import Schedule
 from partitioner.train.targets import TARGETS
@@ -145,30 +145,17 @@ def _examples(path: Path, bundle: Bundle, take: str) -> Examples:
 
 
 def _show(trained: Trained, plan: Plan, *, as_json: bool) -> None:
-    written = bundles.load(trained.root)
-    learned, measured = trained.samples
-    if as_json:
-        facts = {
-            "bundle": str(trained.root),
-            "id": written.id,
-            "head": plan.head,
-            "target": plan.target,
-            "samples": learned,
-            "validation_samples": measured,
-            "features_seconds": round(trained.features_seconds, 3),
-            "exits": [asdict(row) for row in trained.rows],
-            "certificate": written.certificate,
-        }
-        print(json.dumps(facts))
-        return
-    console = Console()
-    console.print(exits_table(trained, plan))
-    console.print(
-        f"learned from {learned} samples, measured on {measured} others (seed {plan.schedule.seed}); "
-        f"hidden states took {trained.features_seconds:.1f} s.\n"
-        "Calibrate with samples that are in neither: the validation half chose when to stop."
-    )
-    console.print(f"wrote {trained.root}, id {written.id[:12]}", soft_wrap=True)
+    facts = {
+        "head": plan.head,
+        "target": plan.target,
+        "samples": trained.samples[0],
+        "validation_samples": trained.samples[1],
+        "features_seconds": round(trained.features_seconds, 3),
+        "exits": [asdict(row) for row in trained.rows],
+    }
+    more = f"; hidden states took {trained.features_seconds:.1f} s"
+    told = learned_from(trained.samples, plan.schedule.seed, more)
+    show_bundle(trained.root, exits_table(trained, plan), told, facts, as_json=as_json)
 
 
 def exits_table(trained: Trained, plan: Plan) -> Table:

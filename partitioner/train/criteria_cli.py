@@ -16,6 +16,7 @@ from rich.table import Table
 from partitioner.examples import Examples
 from partitioner.train.criteria.plan import CriterionPlan
 from partitioner.train.criteria.training import Steps, Trained, train_criterion
+from partitioner.train.outcome import learned_from
 from split_core.bundle import Bundle
 from split_core.errors import ConfigError
 
@@ -57,11 +58,8 @@ def run(
     console = Console()
     console.print(rows_table(trained, plan))
     truth = "" if trained.labelled else "; without labels the final exit's answers are the truth"
-    stopped = f", epoch {trained.epochs[0]} of {trained.epochs[1]}" if trained.epochs[1] else ""
-    console.print(
-        f"learned from {trained.samples[0]} samples, measured on {trained.samples[1]} others "
-        f"(seed {plan.schedule.seed}{stopped}){truth}.\nCalibrate with samples that are in neither."
-    )
+    stopped = f"; epoch {trained.epochs[0]} of {trained.epochs[1]} is kept" if trained.epochs[1] else ""
+    console.print(learned_from(trained.samples, plan.schedule.seed, f"{stopped}{truth}"))
     console.print(f"wrote {arrays}, sha256 {trained.sha256[:12]}", soft_wrap=True)
 
 

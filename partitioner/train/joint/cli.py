@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,9 +17,9 @@ from partitioner.data import take_from_text
 from partitioner.train.joint.options import LossOptions, NetworkOptions, StepOptions, plan_of
 from partitioner.train.joint.plan import JointPlan
 from partitioner.train.joint.rows import Epoch
+from partitioner.train.outcome import learned_from, show_bundle
 from partitioner.train.progress import steps_on
 from partitioner.verify import TOLERANCE
-from split_core import bundle as bundles
 from split_core.option_groups import grouped
 from split_core.registry import resolve
 
@@ -71,31 +70,19 @@ def _teller(bar: Progress, plan: JointPlan) -> Callable[[int, Epoch], None]:
 
 
 def _show(trained: JointlyTrained, root: Path, plan: JointPlan, *, as_json: bool) -> None:
-    written = bundles.load(root)
-    learned, measured = trained.samples
-    if as_json:
-        facts = {
-            "bundle": str(root),
-            "id": written.id,
-            "plan": asdict(plan),
-            "samples": learned,
-            "validation_samples": measured,
-            "best_epoch": trained.best_epoch,
-            "epochs": [asdict(epoch) for epoch in trained.history],
-            "seconds": round(trained.seconds, 3),
-            "exits": [asdict(row) for row in trained.rows],
-            "certificate": written.certificate,
-        }
-        print(json.dumps(facts))
-        return
-    console = Console()
-    console.print(exits_table(trained, plan))
-    console.print(
-        f"learned from {learned} samples, measured on {measured} others (seed {plan.seed}), which chose epoch "
-        f"{trained.best_epoch} of {len(trained.history)}; {trained.seconds:.0f} s.\n"
-        "Calibrate with samples that are in neither."
+    facts = {
+        "plan": asdict(plan),
+        "samples": trained.samples[0],
+        "validation_samples": trained.samples[1],
+        "best_epoch": trained.best_epoch,
+        "epochs": [asdict(epoch) for epoch in trained.history],
+        "seconds": round(trained.seconds, 3),
+        "exits": [asdict(row) for row in trained.rows],
+    }
+    more = f"; epoch {trained.best_epoch} of {len(trained.history)} is kept; {trained.seconds:.0f} s"
+    show_bundle(
+        root, exits_table(trained, plan), learned_from(trained.samples, plan.seed, more), facts, as_json=as_json
     )
-    console.print(f"wrote {root}, id {written.id[:12]}", soft_wrap=True)
 
 
 def exits_table(trained: JointlyTrained, plan: JointPlan) -> Table:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from split_core.backends.build import make_backend, option_names, options_from
+from split_core.backends.build import make_backend, option_names
 from split_core.errors import ConfigError
 from tests.split_core.backends import pieces
 
@@ -22,8 +22,8 @@ def test_options_are_those_that_a_file_may_set():
     ("name", "options", "said"),
     [
         ("tensort", {}, "no backend named 'tensort'; did you mean 'tensorrt'"),
-        ("tensorrt", {"precison": "fp16"}, "has no option 'precison'; did you mean 'precision'"),
-        ("tensorrt", {"trt": 1}, "has no option 'trt'"),
+        ("tensorrt", {"precison": "fp16"}, "has no parameter 'precison'; did you mean 'precision'"),
+        ("tensorrt", {"trt": 1}, "has no parameter 'trt'"),
         ("tensorrt", {"precision": "fp8"}, "backend 'tensorrt': precision: expected one of fp32, fp16"),
         ("onnxruntime", {"optimisation": "max"}, "backend 'onnxruntime': optimisation: expected one of off, basic"),
     ],
@@ -32,19 +32,3 @@ def test_options_are_those_that_a_file_may_set():
 def test_what_cannot_be_is_a_config_error_of_one_line(name: str, options: dict, said: str):
     with pytest.raises(ConfigError, match=said):
         make_backend(name, options)
-
-
-def test_options_on_a_command_line_are_yaml():
-    assert options_from(["optimisation=off", "loud=true"]) == {"optimisation": "off", "loud": True}
-    given = ["precision=fp16", "ranges={sequence: [16, 128, 512]}", "workspace_mb=256"]
-    assert options_from(given) == {
-        "precision": "fp16",
-        "ranges": {"sequence": [16, 128, 512]},
-        "workspace_mb": 256,
-    }
-
-
-@pytest.mark.parametrize("item", ["precision", "=fp16", "ranges={"])
-def test_an_option_that_cannot_be_read_is_a_config_error(item: str):
-    with pytest.raises(ConfigError, match="--backend-option"):
-        options_from([item])
