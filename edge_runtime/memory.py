@@ -76,7 +76,7 @@ class PolicyMemory:
             self._writer.close()
 
     def _of(self, rules: Rules) -> PolicyState:
-        return PolicyState(self._binding, rules.policy.state(), rules.monitor.cause)
+        return PolicyState(self._binding, rules.policy.state(), rules.monitor.cause, rules.monitor.saved())
 
     @staticmethod
     def _restored(saved: PolicyState, rules: Rules, line: str) -> str:
@@ -84,6 +84,7 @@ class PolicyMemory:
             rules.monitor.voided(saved.void)
             line += "; drift had voided its promises, and they stay void"
         try:
+            rules.monitor.restore(saved.drift)
             rules.policy.restore(saved.state)
         except PolicyFileError as error:
             return f"what was saved cannot be used ({error}); starting afresh"

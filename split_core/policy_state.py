@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,18 @@ class PolicyState:
         binding: ids that must be the same for it to be of use: bundle, policy, profile, bandit.
         state: what was learned, as `Policy.state` gives it.
         void: what drift has voided its promises; None when nothing has.
+        drift: what its monitor remembers, as `DriftMonitor.saved` gives it.
     """
 
     binding: dict[str, str]
     state: dict[str, Any]
     void: Finding | None = None
+    drift: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
         void = {"void": asdict(self.void)} if self.void else {}
-        return {"binding": self.binding, "state": self.state, **void}
+        return {"binding": self.binding, "state": self.state, "drift": self.drift, **void}
 
     def summary(self) -> dict[str, Any]:
         """Without what was learned, as JSON types."""
@@ -51,7 +53,7 @@ class PolicyState:
         """
         void = value.get("void")
         cause = Finding(void["detector"], int(void["exit"]), Drift(**void["drift"])) if void else None
-        return PolicyState(dict(value["binding"]), value["state"], cause)
+        return PolicyState(dict(value["binding"]), value["state"], cause, dict(value.get("drift", {})))
 
 
 def document(states: Iterable[PolicyState]) -> bytes:

@@ -25,6 +25,7 @@ from pydantic import (
     field_validator,
 )
 
+from split_core.appearance import appearance
 from split_core.errors import DataError, reason
 from split_core.tensors import Array, TensorSpec
 from split_core.tokeniser import Tokeniser
@@ -236,9 +237,9 @@ class Preprocess(BaseModel):
         """The images of a stack."""
         return list(items)
 
-    def measures(self, _: Array) -> dict[str, float]:
-        """None: what changes a picture shows in the confidences, and looking at every pixel takes time."""
-        return {}
+    def measures(self, item: Array) -> dict[str, float]:
+        """See `appearance`."""
+        return appearance(item)
 
     def blank(self) -> NDArray[np.uint8]:
         """A black canonical image."""

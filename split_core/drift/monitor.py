@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from split_core.drift import DETECTORS
 from split_core.drift.base import Detector, Drift
 from split_core.drift.exit_share import ExitShare
+from split_core.drift.martingale import ConformalMartingale
 from split_core.evidence import ConfidenceHistogram
 
 NO_INPUTS: Mapping[str, ConfidenceHistogram] = MappingProxyType({})
@@ -45,13 +47,19 @@ class ExitWatch:
         window: see the detectors.
         detectors: names in `DETECTORS`.
         prefix: of the findings' names.
+
+    Attributes:
+        name: no other watch of a monitor has it.
+        martingale: the one among the detectors, if there is one.
     """
 
     def __init__(
         self, exit: int, histogram: ConfidenceHistogram, window: int, detectors: Sequence[str], prefix: str = ""
     ) -> None:
-        self._exit, self._prefix = exit, prefix
+        self._exit, self._prefix, self.name = exit, prefix, f"{prefix}{exit}"
         self._detectors: dict[str, Detector] = {name: DETECTORS.load(name)(histogram, window) for name in detectors}
+        found = (one for one in self._detectors.values() if isinstance(one, ConformalMartingale))
+        self.martingale = next(found, None)
         self._updates = tuple(detector.update for detector in self._detectors.values())
         self._share = ExitShare(histogram, window)
         self._seen = 0
@@ -108,6 +116,8 @@ class DriftMonitor:
         self._reached = [ExitWatch(k, one, window, detectors, "reached_") for k, one in enumerate(reached, 2)]
         self._threshold = threshold
         self._exits = [ExitWatch(k, histogram, window, detectors) for k, histogram in enumerate(histograms, 1)]
+        watches = (*self._exits, *self._reached, *self._inputs.values())
+        self._martingales = {watch.name: watch.martingale for watch in watches if watch.martingale is not None}
         self._findings: dict[tuple[str, int], Finding] = {}
         self.cause: Finding | None = None
 
@@ -123,6 +133,19 @@ class DriftMonitor:
     def voided(self, cause: Finding) -> None:
         """Go on from what was found before a restart."""
         self.cause = cause
+
+    def saved(self) -> dict[str, Any]:
+        """What must outlast a restart, as JSON types: a martingale promises for all frames together; windows do not."""
+        return {name: martingale.saved() for name, martingale in self._martingales.items()}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from there; what is not saved begins anew.
+
+        Raises:
+            PolicyFileError: it is of another policy.
+        """
+        for name in self._martingales.keys() & saved.keys():
+            self._martingales[name].restore(saved[name])
 
     def see(self, exit: int, confidence: float, threshold: float | None = None) -> list[Finding]:
         """Take in the first reading of a frame; returns the findings whose state has changed.

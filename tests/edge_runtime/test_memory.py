@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from edge_runtime.memory import PolicyMemory
 from edge_runtime.ticket import Rules
 from split_core.criteria.max_prob import MaxProb
 from split_core.drift.base import Drift
+from split_core.drift.histogram import histogram
 from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.objective import Objective
 from split_core.policy_state import KEEP, read_states, told
@@ -43,6 +45,24 @@ def test_what_was_learned_is_there_again(tmp_path: Path):
     assert again.restore(second).startswith("going on")
     assert second.policy.state() == learned.policy.state()
     again.close(second)
+
+
+def test_what_the_monitor_had_staked_is_there_again_and_nonsense_is_not(tmp_path: Path):
+    """A false alarm is promised to be rare over all frames together, not between two restarts."""
+    certain = histogram(np.linspace(0.0, 1.0, 200))
+    before, after = (replace(rules(), monitor=DriftMonitor((certain,))) for _ in range(2))
+    for x in np.random.default_rng(0).random(30):
+        before.monitor.see(1, float(x))
+    memory(tmp_path / "state.json").close(before)
+    again = memory(tmp_path / "state.json")
+    again.restore(after)
+    assert after.monitor.saved() == before.monitor.saved() != DriftMonitor((certain,)).saved()
+    again.close(after)
+    saved = json.loads((tmp_path / "state.json").read_text())
+    (tmp_path / "state.json").write_text(json.dumps({**saved, "drift": {"1": 3}}))
+    again = memory(tmp_path / "state.json")
+    assert "not what a martingale remembers" in again.restore(after)
+    again._writer.close()
 
 
 def test_another_bundle_starts_afresh_and_says_so(tmp_path: Path):
