@@ -24,9 +24,10 @@ from benchmarks.harness import arguments, at_most, paired, report, statistics
 from benchmarks.models import mobilenet_bundle
 from edge_runtime import profiling
 from edge_runtime.breaker import Breaker
+from edge_runtime.budget import Timing
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.ledger import Ledger
-from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
+from edge_runtime.loop import EdgeLoop, OnOutcome
 from edge_runtime.offload import Offloader
 from edge_runtime.prefix import Prefix
 from edge_runtime.sources.base import Frame

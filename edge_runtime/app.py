@@ -21,10 +21,11 @@ from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
+from edge_runtime.budget import Timing
 from edge_runtime.config import EdgeConfig, LinkSection
 from edge_runtime.costs import CostBook
 from edge_runtime.ledger import Ledger
-from edge_runtime.loop import EdgeLoop, OnOutcome, Timing
+from edge_runtime.loop import EdgeLoop, OnOutcome
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome, Tally

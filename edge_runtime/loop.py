@@ -9,10 +9,10 @@ would not fit into the time left is not begun.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
 from edge_runtime.audit import Audit, Auditor
+from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook
 from edge_runtime.offload import Offloader, Reply
 from edge_runtime.outcomes import Outcome
@@ -28,23 +28,6 @@ from split_core.readings import Reader
 from split_core.telemetry.decisions import FrameRecord
 
 OnOutcome = Callable[[Outcome, FrameRecord], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long things may take.
-
-    Attributes:
-        deadline_s: from capture to outcome.
-        margin_s: kept free before the deadline.
-    """
-
-    deadline_s: float
-    margin_s: float
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.margin_s < self.deadline_s:
-            raise ValueError(f"expected 0 < margin < deadline, got {self.margin_s} and {self.deadline_s} s")
 
 
 class EdgeLoop:
@@ -96,7 +79,7 @@ class EdgeLoop:
         self._on_shadowed, self._auditor = on_shadowed, auditor
         self._slot, self._prefix = slot, prefix
         self._costs, self._offloader, self._on_drift = costs, offloader, on_drift
-        self._labels, self._timing, self._clock = tuple(labels), timing, clock
+        self._labels, self._clock, self._budget = tuple(labels), clock, TimeBudget(timing, costs, clock)
         self._on_outcome = tuple(on_outcome)
         self._started_s = clock()
         self._blind = 0  # offloads in flight whose frames have no local reading yet
@@ -144,7 +127,8 @@ class EdgeLoop:
 
     def _process(self, frame: Frame) -> None:
         rules = self.rules
-        ticket = Ticket(frame, frame.captured_at_s + self._timing.deadline_s, rules, self._begin(rules, frame))
+        deadline_at_s = self._budget.deadline_at_s(frame.captured_at_s)
+        ticket = Ticket(frame, deadline_at_s, rules, self._begin(rules, deadline_at_s))
         try:
             ticket.run = self._prefix.start(frame.item)
             self._follow(ticket)
@@ -153,19 +137,11 @@ class EdgeLoop:
         except BackendError:
             self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
 
-    def _begin(self, rules: Rules, frame: Frame) -> Plan:
-        now = self._clock()
-        left_s = frame.captured_at_s + self._timing.deadline_s - self._timing.margin_s - now
-        cloud = self._offloader.available(now)
-        splits = self._splits(0 if cloud and rules.ship_input else 1, left_s)
-        return rules.policy.begin(Context(splits, cloud, max(0.0, left_s * 1e3), self._costs.costs()))
-
-    def _splits(self, first: int, left_s: float) -> tuple[int, ...]:
-        """Where the frame may stop: as deep as the time left allows, but at least at exit 1."""
-        deepest = self._prefix.exits
-        while deepest > 1 and self._costs.segment_ms(1, deepest) > left_s * 1e3:
-            deepest -= 1
-        return tuple(range(first, deepest + 1))
+    def _begin(self, rules: Rules, deadline_at_s: float) -> Plan:
+        left_ms = self._budget.left_ms(deadline_at_s)
+        cloud = self._offloader.available(self._clock())
+        splits = self._budget.splits(0 if cloud and rules.ship_input else 1, self._prefix.exits, left_ms)
+        return rules.policy.begin(Context(splits, cloud, max(0.0, left_ms), self._costs.costs()))
 
     def _follow(self, ticket: Ticket) -> None:
         """Ask the policy until the frame is answered or shipped."""
@@ -182,7 +158,7 @@ class EdgeLoop:
         """Run to the next head of the plan and read it; False when the time left does not allow it."""
         assert ticket.run is not None
         target = next(k for k in ticket.plan.heads if k > ticket.run.depth)
-        if ticket.readings and self._run_ms(ticket.run.depth, target) > self._left_ms(ticket):
+        if ticket.readings and not self._budget.fits(ticket.run.depth, target, ticket.deadline_at_s):
             return False
         self._run_to(ticket, target, settle=True)
         return True
@@ -195,12 +171,6 @@ class EdgeLoop:
             if settle and self.in_flight:
                 self._settle()
         ticket.read()
-
-    def _run_ms(self, depth: int, target: int) -> float:
-        return self._costs.segment_ms(depth + 1, target) + self._costs.head_ms(target)
-
-    def _left_ms(self, ticket: Ticket) -> float:
-        return (ticket.deadline_at_s - self._timing.margin_s - self._clock()) * 1e3
 
     def _answer(self, ticket: Ticket, action: Answer) -> None:
         reading = next(r for r in ticket.readings if r.exit == action.exit)
@@ -217,20 +187,15 @@ class EdgeLoop:
         except CodecError:
             return self._answer_locally(ticket, "unshippable")
         ticket.parcel = parcel
-        if not self._offloader.submit(
-            parcel, ticket, deadline_at_s=ticket.deadline_at_s, due_at_s=self._due_at_s(ticket)
-        ):
+        # A frame without a reading needs time for one when no answer comes, and so does each like it in flight.
+        due_at_s = self._budget.due_at_s(ticket.deadline_at_s, 0 if ticket.readings else 1 + self._blind)
+        if not self._offloader.submit(parcel, ticket, deadline_at_s=ticket.deadline_at_s, due_at_s=due_at_s):
             ticket.parcel = None
             return self._answer_locally(ticket, "no_link")
         self._costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
         self.in_flight += 1
         self._blind += not ticket.readings
         return None
-
-    def _due_at_s(self, ticket: Ticket) -> float:
-        """When to give an offload up: early enough to read an exit for it and for all others like it."""
-        due_at_s = ticket.deadline_at_s - self._timing.margin_s
-        return due_at_s if ticket.readings else due_at_s - (1 + self._blind) * self._run_ms(0, 1) / 1e3
 
     def _settle(self) -> None:
         """Give outcomes to all that came back, was refused or is overdue; the most urgent first."""
@@ -276,7 +241,7 @@ class EdgeLoop:
         run = ticket.run
         assert run is not None
         deepest = ticket.deepest(self._prefix.exits)
-        if run.depth < deepest and self._run_ms(run.depth, deepest) < self._spare_ms(ticket):
+        if run.depth < deepest and self._budget.run_ms(run.depth, deepest) < self._spare_ms(ticket):
             self._run_to(ticket, deepest, settle=False)
         if ticket.readings and ticket.readings[-1].exit == self._prefix.exits:
             self._finish(ticket, Ending(ticket.readings[-1], "edge"))
@@ -291,7 +256,7 @@ class EdgeLoop:
             return 0.0
         due_at_s = self._offloader.next_due_at()
         until_due_ms = float("inf") if due_at_s is None else (due_at_s - self._clock()) * 1e3
-        return min(self._left_ms(ticket), until_due_ms)
+        return min(self._budget.left_ms(ticket.deadline_at_s), until_due_ms)
 
     def _finish(self, ticket: Ticket, ending: Ending) -> float:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""

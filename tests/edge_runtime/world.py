@@ -13,9 +13,10 @@ import numpy as np
 from bandits.build import make_policy
 from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
+from edge_runtime.budget import Timing
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.ledger import Ledger
-from edge_runtime.loop import EdgeLoop, Timing
+from edge_runtime.loop import EdgeLoop
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Pace, Prefix
