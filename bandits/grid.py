@@ -21,8 +21,13 @@ import numpy as np
 
 from bandits import params, saved
 from bandits.arms import ArmTable, Heads, joint_arms, next_action
+from bandits.indices.build import Choice, make_index
+from bandits.indices.index import Index
+from bandits.indices.statistics import Statistics
 from bandits.policy import Action, Arm, Context, Costs, Observation, Plan, Policy
 from bandits.strata import Strata
+from bandits.strata_window import make_strata
+from split_core.errors import PolicyFileError
 from split_core.objective import Objective
 from split_core.readings import Reading
 from split_core.tensors import FloatArray
@@ -46,33 +51,39 @@ def make_grid(
     c: float = 0.05,
     discount: float = 0.9998,
     side_every: int = 8,
+    index: Choice = "ucb1",
+    forget: Choice = "discount",
 ) -> Policy:
     """The joint grid: split 0, splits 1..K-1 with every threshold, split K.
 
     Args:
         exits: K.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu.
         splits: which of 0..K to use, all unless told.
         thresholds: for the splits between.
-        c: exploration weight; rewards of neighbouring arms differ by thousandths, so 1 would explore for ever.
+        c: exploration weight of ucb1; rewards of neighbouring arms differ by thousandths, so 1 would explore for ever.
         discount: weight of an observation that is one frame older; .9998 remembers about 5,000 frames,
             1 never forgets.
         side_every: one frame in so many reads all exits on the way; 1 always (and pays for it), 0 never (and
             learns shallow exits from their own arms only).
+        index: which of `bandits.indices`, of those that need only means and counts.  One with parameters, its own
+            `c` for one: {name: kl_ucb, c: 0.2}.
+        forget: discount, none or window, in the same way.
 
     Raises:
         ConfigError: a parameter is out of its range.
     """
     where = params.splits("splits", range(exits + 1) if splits is None else splits, exits)
     alphas = params.thresholds("thresholds", thresholds)
-    strata = Strata(exits, alphas, discount=params.discount("discount", discount))
+    arms = joint_arms(exits, where, alphas)
     return Grid(
-        ArmTable("grid", joint_arms(exits, where, alphas), exits=exits),
-        strata,
+        ArmTable("grid", arms, exits=exits),
+        make_strata(exits, alphas, forget=forget, discount=params.discount("discount", discount)),
         alphas,
         mu=objective.mu,
         c=params.number("c", c, 0.0, 100.0),
+        index=None if index == "ucb1" else make_index(index, len(arms), rng=rng),
         side_every=params.whole("side_every", side_every, 0, 1_000_000),
     )
 
@@ -85,7 +96,8 @@ class Grid:
         strata: what frames taught, for the same exits and thresholds.
         thresholds: ascending.
         mu: confidence that one unit of cost is worth.
-        c: exploration weight.
+        c: exploration weight of UCB1.
+        index: ranks arms instead of UCB1, which is played where none is given.
         side_every: one frame in so many reads all exits on the way; 0 for none.
     """
 
@@ -97,10 +109,12 @@ class Grid:
         *,
         mu: float,
         c: float,
+        index: Index | None,
         side_every: int,
     ) -> None:
         self._table, self._strata, self._exits = table, strata, table.exits
         self._mu, self._c, self._side_every = mu, c, side_every
+        self._index, self._known = index, Statistics(len(table.arms))
         self._choices = 0
         self._split = np.array([arm.split for arm in table.arms])
         self._cell = np.array([_cell(arm, table.exits, thresholds) for arm in table.arms])
@@ -115,21 +129,26 @@ class Grid:
             return self._table.forced(context)
         if len(allowed) == 1:
             return self._table.only_choice(context, allowed[0])
-        choose = self._deepest if self._choices < DEEPEST_FIRST else self._best
-        chosen = choose(context.costs, allowed)
+        chosen, propensity = self._deepest(context.costs, allowed) if self._choices < DEEPEST_FIRST else -1, 1.0
+        if chosen < 0:
+            chosen, propensity = self._best(context.costs, allowed)
         self._choices += 1
-        return self._table.plan(context, chosen, heads=self._heads())
+        return self._table.plan(context, chosen, heads=self._heads(), propensity=propensity)
 
     def _deepest(self, costs: Costs, allowed: tuple[int, ...]) -> int:
-        """The last arm that is not dearer than the best of answers is worth; the best arm if all are."""
+        """The last arm that is not dearer than the best of answers is worth; -1 if all are."""
         at_arm, shipping = self._prices(costs)
         pays = at_arm + shipping[self._split % self._exits, 0] < 1.0
-        return next((arm for arm in reversed(allowed) if pays[arm]), self._best(costs, allowed))
+        return next((arm for arm in reversed(allowed) if pays[arm]), -1)
 
-    def _best(self, costs: Costs, allowed: tuple[int, ...]) -> int:
-        """The arm with the highest index."""
+    def _best(self, costs: Costs, allowed: tuple[int, ...]) -> tuple[int, float]:
+        """The arm with the highest index, and the probability of that."""
+        if self._index is not None:
+            self._tell_index(costs)
+            arm = self._index.choose(self._known, allowed)
+            return arm, self._index.propensity(arm, allowed)
         index = self._indices(costs)
-        return allowed[int(index.argmax() if len(allowed) == len(index) else index[list(allowed)].argmax())]
+        return allowed[int(index.argmax() if len(allowed) == len(index) else index[list(allowed)].argmax())], 1.0
 
     def _heads(self) -> Heads:
         if self._side_every == 0:
@@ -151,7 +170,7 @@ class Grid:
         return self._at_arm, self._shipping
 
     def _indices(self, costs: Costs) -> FloatArray:
-        """(A,) upper confidence bound of every arm's reward at these costs."""
+        """(A,) upper confidence bound of every arm's reward at these costs: UCB1, in arrays."""
         estimates = self._strata.estimates()
         at_arm, shipping = self._prices(costs)
         # Never 0: an exit that was never read must be tried, also by c = 0.
@@ -159,6 +178,15 @@ class Grid:
         bound = estimates.value - estimates.share * shipping + width * np.sqrt(estimates.uncertainty)
         result: FloatArray = bound.take(self._cell) - at_arm
         return result
+
+    def _tell_index(self, costs: Costs) -> None:
+        """Means and counts of every arm at these costs, as an index reads them."""
+        estimates, known = self._strata.estimates(), self._known
+        at_arm, shipping = self._prices(costs)
+        uncertainty = estimates.uncertainty.take(self._cell)
+        known.mean = ((estimates.value - estimates.share * shipping).take(self._cell) - at_arm).tolist()
+        known.pulls, known.root = (1.0 / uncertainty).tolist(), np.sqrt(uncertainty).tolist()
+        known.choices = 1.0 + self._strata.frames
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
         """See `bandits.arms.next_action`."""
@@ -176,7 +204,8 @@ class Grid:
 
     def state(self) -> dict[str, Any]:
         """The arm list and what was learned, as JSON types."""
-        return {**self._table.state(), "choices": self._choices, "strata": self._strata.state()}
+        drawing = self._index.state() if self._index is not None else {}
+        return {**self._table.state(), **drawing, "choices": self._choices, "strata": self._strata.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`.
@@ -184,9 +213,18 @@ class Grid:
         Raises:
             PolicyFileError: the state belongs to another policy or another list of arms.
         """
+        policy = self._table.policy
         self._table.check(state)
-        choices = saved.number(state, "choices", self._table.policy, least=0.0)
-        self._strata.restore(saved.section(state, "strata", self._table.policy), self._table.policy)
+        choices, strata = saved.number(state, "choices", policy, least=0.0), saved.section(state, "strata", policy)
+        if self._index is not None:
+            before = self._index.state()
+            self._index.restore(state, policy)
+        try:
+            self._strata.restore(strata, policy)
+        except PolicyFileError:
+            if self._index is not None:
+                self._index.restore(before, policy)
+            raise
         self._choices = int(choices)
 
 

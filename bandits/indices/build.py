@@ -38,20 +38,38 @@ def make_bandit(
     Raises:
         ConfigError: no such name or parameter, a value out of its range, or an index that cannot forget in this way.
     """
-    name, settings = named("index", index)
     how, way = named("forget", forget)
-    given = {"arms": arms, "rng": rng}
-    factory = INDICES.load(name)
-    if c is not None and "c" in settable(factory, GIVEN):
-        settings = {"c": c, **settings}
-    made = call_with(f"index {name!r}", factory, settings, given)
-    forgetting = call_with(f"forget {how!r}", FORGETTING.load(how), way, given)
+    made = _made(index, arms, rng, c)
+    forgetting = call_with(f"forget {how!r}", FORGETTING.load(how), way, {"arms": arms, "rng": rng})
     if isinstance(made, Index):
         return IndexBandit(arms, made, forgetting)
     if how != "none":
+        name = named("index", index)[0]
         raise ConfigError(f"forget: index {name!r} keeps no counts that could be forgotten; give forget 'none'")
-    bandit: ArmBandit = made
-    return bandit
+    return made
+
+
+def make_index(index: Choice, arms: int, *, rng: np.random.Generator, c: float | None = None) -> Index:
+    """The index alone, for a policy that keeps means and counts in its own way, but no squares.
+
+    Raises:
+        ConfigError: see `make_bandit`; or this one needs more than means and counts.
+    """
+    made = _made(index, arms, rng, c)
+    if isinstance(made, Index) and not made.reads_variance:
+        return made
+    enough = [name for name in INDICES if not getattr(INDICES.load(name), "reads_variance", True)]
+    name = named("index", index)[0]
+    raise ConfigError(f"index: {name!r} needs more than means and counts; give {', '.join(enough)}")
+
+
+def _made(index: Choice, arms: int, rng: np.random.Generator, c: float | None) -> Index | ArmBandit:
+    name, settings = named("index", index)
+    factory = INDICES.load(name)
+    if c is not None and "c" in settable(factory, GIVEN):
+        settings = {"c": c, **settings}
+    made: Index | ArmBandit = call_with(f"index {name!r}", factory, settings, {"arms": arms, "rng": rng})
+    return made
 
 
 def policy_bandit(arms: int, *, index: Choice, forget: Choice, c: float, rng: np.random.Generator) -> ArmBandit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from bandits.indices.statistics import Statistics
 
@@ -12,7 +12,12 @@ class Index:
     """Ranks arms.  A new one defines `values` and gets a line in `bandits.indices.INDICES`.
 
     The bandit plays every arm once before it asks, so all arms that come here are tried.
+
+    Attributes:
+        reads_variance: whether it needs the squares of rewards, which not every policy has.
     """
+
+    reads_variance: ClassVar[bool] = False
 
     def values(self, statistics: Statistics, allowed: Sequence[int]) -> list[float]:
         """The index of each of `allowed`, in rewards; for a rule that draws, one draw of each."""

@@ -25,6 +25,8 @@ class UcbTuned(Index):
         ConfigError: out of its range.
     """
 
+    reads_variance = True
+
     def __init__(self, *, c: float = 1.0, range: Sequence[float] = (-1.0, 1.0)) -> None:
         self._c = params.number("c", c, 0.0, 100.0)
         low, high = params.interval("range", range)

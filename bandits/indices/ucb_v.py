@@ -27,6 +27,8 @@ class UcbV(Index):
         ConfigError: out of its range.
     """
 
+    reads_variance = True
+
     def __init__(self, *, c: float = 1.0, range: Sequence[float] = (-1.0, 1.0)) -> None:
         self._zeta = ZETA * params.number("c", c, 0.0, 100.0) ** 2
         low, high = params.interval("range", range)
