@@ -18,6 +18,11 @@ from split_core.traces import Traces
 BERT_EXITS = 12
 
 
+def told(claim: str, expected: str, measured: str) -> None:
+    """A line of the table of claims that `pytest -s` prints."""
+    print(f"\n{claim:<43} expected {expected:<31} measured {measured}", end="")
+
+
 def columns(name: str, wanted: Sequence[str]) -> list[np.ndarray]:
     """Columns `wanted` of `traces/<name>.csv.gz`, as float64."""
     path = _path(f"{name}.csv.gz")

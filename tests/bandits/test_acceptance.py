@@ -1,7 +1,7 @@
 """Claims of the papers on their authors' logs that can be checked as ratios, with what is measured beside.
 
-`pytest -s tests/bandits/test_acceptance.py` prints one line per claim.  A1 to A3 are in published/test_uee_ucb.py; B1,
-B2, B4, B5 and C1 in test_published.py.
+`pytest -s tests/bandits -k "test_a or test_b or test_c or test_d or hi_lcb"` prints one line per claim.  A1 to A3 are in
+published/test_uee_ucb.py; B1, B2, B4, B5 and C1 in test_published.py.
 """
 
 from __future__ import annotations
@@ -22,18 +22,13 @@ from split_core.objective import Objective
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 from tests.bandits.frames import context, observed, random_traces
-from tests.bandits.published_traces import BERT_EXITS, bert, cifar, columns, stream
+from tests.bandits.published_traces import BERT_EXITS, bert, cifar, columns, stream, told
 from tests.bandits.readings import reading
 
 FRAMES = 10_000
 UCBEE_SETTINGS = [(name, offload) for name in ("mab", "timed") for offload in (0.1, 0.2)]
 ISPLITEE_COSTS = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 1.9)
 ISPLITEE_OFFLOAD = 0.5
-
-
-def told(claim: str, expected: str, measured: str) -> None:
-    """A line of the table."""
-    print(f"\n{claim:<34} expected {expected:<28} measured {measured}", end="")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bandits.published.uee_ucb import UeeUcb
 from split_core.readings import Reading
 from split_core.tensors import FloatArray
 from tests.bandits.frames import context, observed
-from tests.bandits.published_traces import imdb
+from tests.bandits.published_traces import imdb, told
 from tests.bandits.readings import reading
 
 TRIALS = 20
@@ -152,7 +152,13 @@ def test_a1_errors_and_totals_are_the_authors() -> None:
 def test_a1_the_first_trial_plays_every_exit_as_often_as_the_authors_code(
     exits: int, which: str, published: dict[int, int]
 ) -> None:
-    assert pulls(exits, which) == published
+    found = pulls(exits, which)
+    told(f"A1 pulls of trial 0, {exits}/{which}", _brief(published), _brief(found))
+    assert found == published
+
+
+def _brief(counts: dict[int, int]) -> str:
+    return " ".join(f"{exit}:{count}" for exit, count in counts.items())
 
 
 def test_a3_without_dominance_it_settles_on_the_exit_that_disagrees_most() -> None:
@@ -171,8 +177,10 @@ def test_a1_accuracy_and_cost_are_those_of_the_notebook_to_the_last_digit() -> N
     right = predictions == labels[:, None]
     played = [np.array(actions(4, "CS-1", seed)) for seed in range(TRIALS)]
     accuracy = [right[order(seed, len(right)), exit].mean() for seed, exit in enumerate(played)]
+    cost = np.mean([schedule(4, "CS-1")[exit].mean() for exit in played])
+    told("A1 accuracy, cost of 20 trials", ".807058, .25084675", f"{np.mean(accuracy):.6f}, {cost:.8f}")
     assert np.mean(accuracy) == pytest.approx(0.8070579999999999, abs=1e-12)
-    assert np.mean([schedule(4, "CS-1")[exit].mean() for exit in played]) == pytest.approx(0.25084675, abs=1e-12)
+    assert cost == pytest.approx(0.25084675, abs=1e-12)
 
 
 @pytest.mark.slow
@@ -182,17 +190,25 @@ def test_a1_accuracy_and_cost_are_those_of_the_notebook_to_the_last_digit() -> N
 )
 def test_a2_with_weak_dominance_its_regret_is_logarithmic(exits: int, which: str, at_10k: float, at_50k: float) -> None:
     found = regret(exits, which)
+    ratio, logarithmic, straight = found[-1] / found[9_999], fit(found, np.log), fit(found, np.asarray)
+    told(
+        f"A2 regret 50k/10k, {exits}/{which}",
+        f"{at_50k / at_10k:.2f} < 2, R2 log > R2 linear",
+        f"{ratio:.2f}, {logarithmic:.3f} > {straight:.3f}",
+    )
     assert found[[9_999, 49_999]].tolist() == pytest.approx([at_10k, at_50k], rel=0.01)
-    assert found[-1] / found[9_999] < 2.0
-    assert fit(found, np.log) > fit(found, np.asarray)
+    assert ratio < 2.0
+    assert logarithmic > straight
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a3_without_dominance_its_regret_is_linear() -> None:
     found = regret(6, "CS-2")
-    assert found[-1] / found[9_999] > 3.0
-    assert fit(found, np.asarray) > 0.999 > fit(found, np.log)
+    ratio, straight = found[-1] / found[9_999], fit(found, np.asarray)
+    told("A3 regret 50k/10k, 6/CS-2 fails", "5.4 > 3, R2 linear .9997", f"{ratio:.2f}, {straight:.4f}")
+    assert ratio > 3.0
+    assert straight > 0.999 > fit(found, np.log)
 
 
 def fit(regret: FloatArray, shape: object) -> float:
