@@ -46,10 +46,12 @@ class Since:
 
     Attributes:
         block: of the moment, from 0.
+        outcomes: since.
         count, total: sums of weights and of outcomes since.
     """
 
     block: int
+    outcomes: int
     count: float
     total: float
 
@@ -107,7 +109,7 @@ class Past:
             block -= stretch.blocks
             count += stretch.count
             total += stretch.total
-            yield Since(block, count, total)
+            yield Since(block, (self.blocks - block) * self._block, count, total)
 
     def state(self) -> dict[str, Any]:
         """As JSON types."""

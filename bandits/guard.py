@@ -21,7 +21,7 @@ from split_core.conformal import ConformalSets
 from split_core.readings import Reading
 
 # Why an answer is not one to rely on; "" is fine.
-NEVER_EARLY, UNSURE, GUARDRAIL = "never_early", "unsure", "guardrail"
+NEVER_EARLY, UNSURE, GUARDRAIL, UNCERTIFIED = "never_early", "unsure", "guardrail", "uncertified"
 
 WORTHLESS, BARRED = 0.0, -1.0  # the confidence of a forbidden reading where the inner policy decides, and learns
 
@@ -38,6 +38,7 @@ class Limits:
         deepest: the last exit that is computed here; 0 sets no limit.
         sets: an answer that they call unsure goes on; None never abstains.
         predicate: False sends an answer on; asked once per exit, last of all; None allows everything.
+        floors: of exits 1..K-1, the least confidence that may answer, infinity for none; empty sets no floor.
     """
 
     never_early: frozenset[int] = frozenset()
@@ -45,6 +46,7 @@ class Limits:
     deepest: int = 0
     sets: ConformalSets | None = None
     predicate: Predicate | None = None
+    floors: tuple[float, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Limits()
@@ -135,7 +137,7 @@ class Guard:
         self.inner.restore(state)
 
     def mark(self, plan: Plan, reading: Reading) -> str:
-        """What is wrong with giving this reading as the answer: "never_early", "unsure", "guardrail"; "" is nothing."""
+        """What is wrong with giving this reading as the answer: one of the words above; "" is nothing."""
         return self._against(_parts(plan)[0], reading)
 
     def standing(self, plan: Plan, reading: Reading) -> tuple[bool, float, int]:
@@ -168,6 +170,8 @@ class Guard:
         limits = self.limits
         if reading.exit < self._exits and (limits.never or reading.label in limits.never_early):
             return NEVER_EARLY
+        if reading.exit < self._exits and limits.floors and reading.confidence < limits.floors[reading.exit - 1]:
+            return UNCERTIFIED
         return UNSURE if limits.sets is not None and limits.sets.unsure(reading) else ""
 
     def _by_predicate(self, reading: Reading) -> str:

@@ -21,7 +21,7 @@ def test_sums_since_every_beginning_are_those_of_the_stream() -> None:
     assert spans[-1].block == 0
     for span in spans:
         rest = outcomes[span.block * BLOCK : 300 * BLOCK]
-        assert span.count == len(rest)
+        assert span.count == span.outcomes == len(rest)
         assert span.total == pytest.approx(rest.sum())
     assert len(spans) < 40
     # Recent beginnings are close to each other, old ones are not.

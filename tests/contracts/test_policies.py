@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bandits import POLICIES
 from bandits.build import make_policy, parameter_names
+from bandits.envelope import Envelope, Pledge
 from bandits.guard import Guard, Limits
 from bandits.policy import Action, Answer, Context, Costs, Observation, Plan, Policy, Ship
 from split_core.errors import ConfigError, PolicyFileError
@@ -24,7 +25,8 @@ from split_core.readings import Reading
 from tests.bandits.frames import observed, play, readings_of
 
 GUARDED = [f"guarded {name}" for name in POLICIES]
-EVERY = pytest.mark.parametrize("name", [*POLICIES, *GUARDED])
+ENVELOPED = ["enveloped grid", "enveloped cascade"]
+EVERY = pytest.mark.parametrize("name", [*POLICIES, *GUARDED, *ENVELOPED])
 UNGUARDED = pytest.mark.parametrize("name", list(POLICIES))
 EXITS = 4
 OBJECTIVE = Objective(mu=0.01)
@@ -32,10 +34,13 @@ OTHERS = [(name, other) for name in POLICIES for other in POLICIES if name != ot
 
 
 def policy(name: str, *, exits: int = EXITS, seed: int = 0) -> Policy:
-    """`guarded X` is X within a guard that lets no early answer below a confidence of 0.7 pass."""
+    """`guarded X` is X within a guard that lets no early answer below a confidence of 0.7 pass; `enveloped X` audits, too."""
     inner = make_policy(name.split()[-1], exits=exits, rng=np.random.default_rng(seed), objective=OBJECTIVE)
     if name in POLICIES:
         return inner
+    if name in ENVELOPED:
+        pledge = Pledge(target=0.9, false_alarm=0.1, share=0.5, floors=(0.7,) * (exits - 1))
+        return Envelope(inner, Limits(), exits=exits, pledge=pledge)
     return Guard(inner, Limits(predicate=lambda reading: reading.confidence >= 0.7), exits=exits)
 
 
@@ -269,7 +274,7 @@ def test_a_state_does_not_change_behind_the_callers_back(name: str) -> None:
 
 @EVERY
 def test_a_state_of_another_network_is_refused(name: str) -> None:
-    refused(policy(name), policy(name, exits=EXITS + 1).state())
+    assert refuses(policy(name), policy(name, exits=EXITS + 1).state())
 
 
 @EVERY
@@ -278,12 +283,12 @@ def test_a_changed_arm_list_is_refused(name: str) -> None:
     if "arms" not in state:
         pytest.skip(f"{name} has no arms")
     for changed in (state["arms"][:-1], [*state["arms"], [1, 0.123]], [[0, 0.5], *state["arms"][1:]]):
-        refused(policy(name), {**state, "arms": changed})
+        assert refuses(policy(name), {**state, "arms": changed})
 
 
 @pytest.mark.parametrize(("name", "other"), OTHERS)
 def test_a_state_of_another_policy_is_refused(name: str, other: str) -> None:
-    refused(policy(name), policy(other).state())
+    assert refuses(policy(name), policy(other).state())
 
 
 @EVERY
@@ -310,12 +315,12 @@ def accepts(subject: Policy, state: dict[str, Any]) -> bool:
     return True
 
 
-def refused(subject: Policy, state: dict[str, Any]) -> None:
+def refuses(subject: Policy, state: dict[str, Any]) -> bool:
+    """In one line, and nothing is changed by it."""
     before = frozen(subject.state())
     with pytest.raises(PolicyFileError) as caught:
         subject.restore(state)
-    assert "\n" not in str(caught.value)
-    assert frozen(subject.state()) == before
+    return "\n" not in str(caught.value) and frozen(subject.state()) == before
 
 
 @UNGUARDED
