@@ -1,6 +1,7 @@
 """What a bandit adds to a frame: python -m benchmarks.bandit_speed [--quick] [--json FILE]
 
-1. UCB1, one `choose` and one `update`, at 12, 60 and 400 arms, and the same rule in numpy beside it;
+1. every index, one `choose` and one `update`, at 12, 60 and 400 arms, in turn with the like of river and MABWiser
+   (pip install 'offramp[bench]'; what is not installed is named); UCB1 in numpy, and with every way to forget;
 2. the joint grid, one `begin` and one `learn`, at about as many arms: all its estimates and prices anew;
 3. a whole frame through a cascade of six exits, alone and within a guard with classes and conformal sets.
 """
@@ -10,15 +11,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
 from bandits.build import make_policy
 from bandits.guard import Guard, Limits
+from bandits.indices import FORGETTING, INDICES
+from bandits.indices.build import make_bandit
 from bandits.policy import Answer, Context, Costs, Deeper, Observation, Ship
-from bandits.ucb import Ucb
-from benchmarks.harness import arguments, at_most, report, statistics
+from benchmarks.bandit_peers import Step, beside, installed
+from benchmarks.harness import Goal, arguments, at_most, paired, report, statistics
 from split_core.conformal import ConformalSets
 from split_core.objective import Objective
 from split_core.readings import Reading
@@ -28,7 +32,8 @@ ARMS = (12, 60, 400)
 GRIDS = {12: (3, 5), 60: (6, 12), 400: (12, 36)}
 GOAL_US = {12: 10.0, 60: 25.0}
 SURE = (0.4, 0.6, 0.8, 0.95, 0.97, 0.99)  # confidences of six exits; the cascade asks for 0.9
-Step = Callable[[], object]
+# Calls per measurement: a peer may take a millisecond.
+INNER = 20
 
 
 class NumpyUcb:
@@ -63,17 +68,29 @@ def microseconds(step: Step, rounds: int) -> dict[str, Any]:
 
 def rewards_of(seed: int) -> Callable[[], float]:
     """Random rewards, drawn beforehand so that drawing is not timed."""
-    drawn = iter(np.random.default_rng(seed).random(200_000).tolist())
+    drawn = cycle(np.random.default_rng(seed).random(100_000).tolist())
     return lambda: next(drawn)
 
 
-def ucb_step(arms: int) -> Step:
-    bandit, reward, allowed = Ucb(arms, c=0.1), rewards_of(arms), tuple(range(arms))
+def index_step(index: str, arms: int, forget: str = "none") -> Step:
+    """One choice and its reward; every arm has been played before."""
+    bandit = make_bandit(index, arms, rng=np.random.default_rng(0), forget=forget)
+    reward, allowed = rewards_of(arms), tuple(range(arms))
 
     def step() -> None:
         bandit.update(bandit.choose(allowed), reward())
 
+    for _ in allowed:
+        step()
     return step
+
+
+def propensity_step(arms: int) -> Step:
+    """One draw and the probability of what it gave: an integral."""
+    bandit, reward, allowed = make_bandit("thompson", arms, rng=np.random.default_rng(0)), rewards_of(arms), range(arms)
+    for _ in range(5 * arms):
+        bandit.update(bandit.choose(allowed), reward())
+    return lambda: bandit.propensity(bandit.choose(allowed), allowed)
 
 
 def numpy_step(arms: int) -> Step:
@@ -120,26 +137,48 @@ def guarded_step(limits: Limits) -> Step:
     return step
 
 
+def family(arms: int, rounds: int) -> dict[str, Any]:
+    """Every index, each beside its peers; UCB1 with every way to forget."""
+    found: dict[str, Any] = {}
+    for index in INDICES:
+        for name, make in beside(index).items():
+            theirs = make(arms, rewards_of(arms))
+            for _ in range(2 * arms):
+                theirs()
+            found[f"{index} beside {name}"] = paired(index_step(index, arms), theirs, max(10, rounds // 300), INNER)
+        found[index] = microseconds(index_step(index, arms), rounds)
+    for forget in FORGETTING:
+        found[f"ucb1, forget {forget}"] = microseconds(index_step("ucb1", arms, forget), rounds)
+    found["thompson, choose + propensity"] = microseconds(propensity_step(arms), rounds // 10)
+    found["ucb1 in numpy"] = microseconds(numpy_step(arms), rounds)
+    return found
+
+
+def family_goals(arms: int, found: dict[str, Any]) -> list[Goal]:
+    if arms not in GOAL_US:
+        return []
+    return [
+        at_most(
+            f"{index}: choose + update, {arms} arms", found[index]["median"], "us", GOAL_US[arms], "no more than that"
+        )
+        for index in INDICES
+    ]
+
+
 def main() -> None:
     options = arguments(__doc__)
     rounds = 3_000 if options.quick else 15_000
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"peers": {name: found or "not installed" for name, found in installed().items()}}
     goals = []
     for arms in ARMS:
-        ucb = microseconds(ucb_step(arms), rounds)
+        found = family(arms, rounds)
         count, step = grid_step(arms)
         grid = microseconds(step, rounds)
-        figures[f"{arms} arms"] = {
-            "ucb choose + update": ucb,
-            "the same in numpy": microseconds(numpy_step(arms), rounds),
-            f"grid begin + next + learn, {count} arms": grid,
-        }
+        figures[f"{arms} arms"] = {**found, f"grid begin + next + learn, {count} arms": grid}
+        goals += family_goals(arms, found)
         if arms in GOAL_US:
-            goal_us = GOAL_US[arms]
-            goals += [
-                at_most(f"bandit choose + update, {arms} arms", ucb["median"], "us", goal_us, "the UCB rule"),
-                at_most(f"bandit begin + next + learn, {count} arms", grid["median"], "us", goal_us, "the joint grid"),
-            ]
+            name = f"grid: begin + next + learn, {count} arms"
+            goals.append(at_most(name, grid["median"], "us", GOAL_US[arms], "no more than that"))
     limits = Limits(never_early=frozenset({1}), sets=ConformalSets([[0.9]] * 6))
     for name, kept in (("alone", Limits()), ("within a guard", limits)):
         figures[f"cascade {name}, four exits read"] = microseconds(guarded_step(kept), rounds)
