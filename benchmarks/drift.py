@@ -1,141 +1,73 @@
 """Does drift detection come before the fall?  python -m benchmarks.drift [--quick] [--json FILE]
 
 The demo's network on Fashion-MNIST under `offramp calibrate --accuracy 0.9` (PCEE-WS) of 5,000 pictures; its rule
-answers streams of the others, and a `DriftMonitor` as a camera has it watches.
+answers streams of the others, and a `DriftMonitor` as a camera has it watches confidences and what pictures are like.
 
 1. every damage at every severity, from the first frame on and after 1,000 clean frames: accuracy of early answers
-   against the promised 0.9; after how many frames of it an alert comes, and after how many the mean accuracy of the
-   early answers so far has fallen for good by two points under the promise;
-2. streams whose severity rises by a step every so many frames: the frame of the alert, and the frame from which on a
+   against the promised 0.9; after how many frames of it an alert comes (and came, if confidences alone were watched),
+   and after how many the mean accuracy of the early answers so far has fallen for good by two points under the promise;
+2. those that fall from the first frame on, in other orders of the pictures;
+3. streams whose severity rises by a step every so many frames: the frame of the alert, and the frame from which on a
    window of 200 early answers is two points under the promise;
-3. clean streams in other orders: alerts.
+4. clean streams in other orders: alerts;
+5. what watching costs per frame.
 """
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.calibration import demo_traces
-from benchmarks.drift_damage import DAMAGES, Images
+from benchmarks.drift_damage import DAMAGES
+from benchmarks.drift_stream import INTAKE, PROMISE, Site, Stream
 from benchmarks.harness import Goal, arguments, at_least, at_most, report
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Wishes, fit
 from partitioner.calibrate.targets import Target
-from split_core.drift.monitor import DriftMonitor
-from split_core.policy import CodecSection, PolicyFile
+from split_core.appearance import appearance
+from split_core.drift.histogram import input_histograms
+from split_core.policy import CodecSection
 from split_core.resources import config_path
-from split_core.tensors import FloatArray
-from split_core.traces import Traces
 
-PROMISE, SLACK = 0.9, 0.02
 CALIBRATED = 5000
 CLEAN = 1000  # frames before the damage
 STEP = 800  # frames of one severity in a worsening stream
-FEWEST, WINDOW = 50, 200  # early answers
 ORDERS = 40
 LOST = 0.015  # of the accuracy of all answers
-
-
-@dataclass(frozen=True)
-class Site:
-    """A calibrated policy and the pictures that it was not calibrated on."""
-
-    policy: PolicyFile
-    images: Images
-    labels: NDArray[np.int64]
-
-    @property
-    def thresholds(self) -> FloatArray:
-        """(K,) of all exits; the last one always answers."""
-        asked = self.policy.bandit.params["per_exit"]
-        return np.array([*(np.inf if one is None else one for one in asked), 0.0])
-
-    def monitor(self, *, behind: bool = True) -> DriftMonitor:
-        """As a camera makes it; `behind` False watches first readings only."""
-        evidence, first = self.policy.evidence, self.thresholds[0]
-        reached = evidence.reached_histograms if behind else ()
-        return DriftMonitor(evidence.confidence_histograms, reached=reached, threshold=float(first))
-
-    def read(self, images: Images) -> Traces:
-        """What the policy's reader says of pictures in the place of `images`."""
-        return demo_traces(images, self.labels).read_with(self.policy.reader())
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Frames as they come: (N, K) confidences, and which of K exits answered, whether early and whether rightly."""
-
-    confidence: FloatArray
-    exit: NDArray[np.int64]
-    early: NDArray[np.bool_]
-    right: NDArray[np.bool_]
-
-    @staticmethod
-    def of(traces: Traces, thresholds: FloatArray) -> Stream:
-        exit = (traces.confidence >= thresholds).argmax(axis=1)
-        right = np.take_along_axis(traces.prediction, exit[:, None], 1)[:, 0] == traces.labels
-        return Stream(traces.confidence, exit, exit < traces.exits - 1, right)
-
-    def frames(self, rows: Any) -> Stream:
-        return Stream(self.confidence[rows], self.exit[rows], self.early[rows], self.right[rows])
-
-    def early_accuracy(self) -> float:
-        return float(self.right[self.early].mean())
-
-    def alert(self, monitor: DriftMonitor) -> tuple[int | None, str]:
-        """After how many frames the first detector fires, and which."""
-        for frame, (row, exit) in enumerate(zip(self.confidence.tolist(), self.exit.tolist(), strict=True), 1):
-            found = monitor.see(1, row[0]) + monitor.see_on(row[1 : exit + 1])
-            for finding in found:
-                if finding.drift.fired:
-                    return frame, f"{finding.detector} {finding.exit}"
-        return None, ""
-
-    def mean_falls(self) -> int | None:
-        """The frame from which on the mean over all early answers so far stays two points under the promise."""
-        count = np.cumsum(self.early)
-        mean = np.cumsum(self.right & self.early) / np.maximum(count, 1)
-        return last_run((count >= FEWEST) & (mean < PROMISE - SLACK))
-
-    def window_falls(self) -> int | None:
-        """The same for the newest `WINDOW` early answers; the first time counts."""
-        right = self.right[self.early].astype(float)
-        sums = np.convolve(right, np.ones(WINDOW), "valid") / WINDOW
-        low = np.flatnonzero(sums < PROMISE - SLACK)
-        return int(np.flatnonzero(self.early)[low[0] + WINDOW - 1]) + 1 if low.size else None
-
-
-def last_run(low: NDArray[np.bool_]) -> int | None:
-    """The frame, from 1, from which on all are low."""
-    if not low.size or not low[-1]:
-        return None
-    high = np.flatnonzero(~low)
-    return int(high[-1]) + 2 if high.size else 1
+AT_ONCE = 30  # frames: what falls within them is below the promise before any test can tell chance from change
+SIZES = ((28, 28, 1), (32, 32, 3), (224, 224, 3), (640, 640, 3))
 
 
 def main() -> None:
     options = arguments(__doc__)
+    orders = ORDERS // 4 if options.quick else ORDERS
     site = calibrated()
-    clean = Stream.of(site.read(site.images), site.thresholds)
+    clean = site.stream(site.images)
     levels = {kind: [clean, *damaged(site, kind)] for kind in DAMAGES}
     steady: dict[str, Any] = {"none": row(clean, site)}
     for kind, streams in levels.items():
         for name, stream in zip(DAMAGES[kind], streams[1:], strict=True):
             steady[f"{kind} {name}"] = {**row(stream, site), "after_clean": sudden(clean, stream, site)}
+            if steady[f"{kind} {name}"]["mean_falls"] is not None:
+                steady[f"{kind} {name}"]["orders"] = in_orders(stream, site, orders)
     worsening = {kind: worse(streams, site) for kind, streams in levels.items()}
-    orders = ORDERS // 4 if options.quick else ORDERS
-    false = [clean.frames(order).alert(site.monitor())[1] for order in shuffled(len(site.labels), orders)]
+    alerts = [clean.frames(order).alert(site.monitor())[1] for order in shuffled(len(site.labels), orders)]
     figures = {
         "thresholds": [round(float(one), 3) for one in site.thresholds],
         "steady": steady,
         "worsening": worsening,
-        "clean_orders": {"streams": orders, "frames": len(site.labels), "alerts": [name for name in false if name]},
+        "clean_orders": {"streams": orders, "frames": len(site.labels), "alerts": [name for name in alerts if name]},
+        "cost_us": cost(clean, site),
     }
+    Console(stderr=True, width=120).print(table(steady))
     report("drift", figures, goals(steady, worsening, figures["clean_orders"]), options)
 
 
@@ -145,14 +77,16 @@ def calibrated() -> Site:
         images, labels = data["images"].reshape(-1, 28, 28), data["labels"].astype(np.int64)
     traces = replace(demo_traces(images[:CALIBRATED], labels[:CALIBRATED]), bundle_id="0" * 64)
     wishes = Wishes(asked=Target(accuracy=PROMISE))
-    made = fit(traces, wishes, codecs=CodecSection(), table=CodecTable(0, 0.0, ()), seed=0)
-    return Site(made.policy, images[CALIBRATED:], labels[CALIBRATED:])
+    made = fit(traces, wishes, codecs=CodecSection(), table=CodecTable(0, 0.0, ()), seed=0).policy
+    looks = input_histograms(INTAKE, list(images[:CALIBRATED, :, :, None]))
+    evidence = made.evidence.model_copy(update={"input_histograms": looks})
+    return Site(made.model_copy(update={"evidence": evidence}), images[CALIBRATED:], labels[CALIBRATED:])
 
 
 def damaged(site: Site, kind: str) -> Iterator[Stream]:
     """One stream per severity."""
     for damage in DAMAGES[kind].values():
-        yield Stream.of(site.read(damage(site.images)), site.thresholds)
+        yield site.stream(damage(site.images))
 
 
 def row(stream: Stream, site: Site) -> dict[str, Any]:
@@ -164,34 +98,43 @@ def row(stream: Stream, site: Site) -> dict[str, Any]:
         "early_share": float(stream.early.mean()),
         "alert": alert,
         "by": what,
-        "alert_of_first_readings": stream.alert(site.monitor(behind=False))[0],
+        "alert_by_confidences": stream.alert(site.monitor(inputs=False))[0],
         "mean_falls": stream.mean_falls(),
     }
 
 
 def sudden(clean: Stream, stream: Stream, site: Site) -> dict[str, Any]:
     """The same damage after so many clean frames, counted from its beginning."""
-    whole = joined([clean.frames(slice(CLEAN)), stream.frames(slice(CLEAN, None))])
-    alert, fall = whole.alert(site.monitor())[0], whole.mean_falls()
-    return {"alert": alert and alert - CLEAN, "mean_falls": fall and fall - CLEAN}
+    whole = Stream.joined([clean.frames(slice(CLEAN)), stream.frames(slice(CLEAN, None))])
+    found = {
+        "alert": whole.alert(site.monitor())[0],
+        "alert_by_confidences": whole.alert(site.monitor(inputs=False))[0],
+        "mean_falls": whole.mean_falls(),
+    }
+    return {name: frame and frame - CLEAN for name, frame in found.items()}
 
 
-def joined(parts: list[Stream]) -> Stream:
-    """One after the other."""
-    fields = ("confidence", "exit", "early", "right")
-    return Stream(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+def in_orders(stream: Stream, site: Site, orders: int) -> dict[str, Any]:
+    """The damage from the first frame on, in so many orders: alerts and falls, order by order."""
+    streams = [stream.frames(order) for order in shuffled(len(site.labels), orders)]
+    return {
+        "alerts": [one.alert(site.monitor())[0] for one in streams],
+        "alerts_by_confidences": [one.alert(site.monitor(inputs=False))[0] for one in streams],
+        "falls": [one.mean_falls() for one in streams],
+    }
 
 
 def worse(streams: list[Stream], site: Site) -> dict[str, Any]:
     """`STEP` frames of every severity, one after the other."""
     parts = [stream.frames(slice(n * STEP, (n + 1) * STEP)) for n, stream in enumerate(streams)]
-    whole = joined(parts)
+    whole = Stream.joined(parts)
     alert, what = whole.alert(site.monitor())
     return {
         "early_accuracy": [round(part.early_accuracy(), 3) for part in parts],
         "accuracy": [round(float(part.right.mean()), 3) for part in parts],
         "alert": alert,
         "by": what,
+        "alert_by_confidences": whole.alert(site.monitor(inputs=False))[0],
         "window_falls": whole.window_falls(),
         "mean_falls": whole.mean_falls(),
     }
@@ -202,6 +145,34 @@ def shuffled(frames: int, orders: int) -> Iterator[NDArray[np.int64]]:
     return (rng.permutation(frames) for _ in range(orders))
 
 
+def cost(clean: Stream, site: Site) -> dict[str, float]:
+    """Microseconds per frame: looking at a picture, and everything that a monitor does with what was seen."""
+    rng = np.random.default_rng(0)
+    pictures = {f"looks of {h}x{w}x{c}": rng.integers(0, 256, (h, w, c), np.uint8) for h, w, c in SIZES}
+    found = {name: best_us(lambda picture=picture: appearance(picture), 200) for name, picture in pictures.items()}
+    for name, inputs in (("monitor, confidences", False), ("monitor, with inputs", True)):
+        found[name] = best_us(lambda inputs=inputs: list(clean.seen(site.monitor(inputs=inputs))), 1) / len(clean.exit)
+    return {name: round(us, 1) for name, us in found.items()}
+
+
+def best_us(call: Any, number: int) -> float:
+    return min(timeit.repeat(call, number=number, repeat=5)) / number * 1e6
+
+
+def table(steady: dict[str, Any]) -> Table:
+    shown = Table("damage", title=f"frames of damage until the alert and until early answers fall below {PROMISE}")
+    for column in ("all", "early", "alert", "by confidences", "falls", "after clean: alert", "by confidences", "falls"):
+        shown.add_column(column, justify="right")
+    for name, one in steady.items():
+        accuracies = (f"{one['accuracy']:.1%}", f"{one['early_accuracy']:.1%}")
+        frames = [part.get(key) for part in (one, one.get("after_clean", {})) for key in KEYS]
+        shown.add_row(name, *accuracies, *("never" if frame is None else str(frame) for frame in frames))
+    return shown
+
+
+KEYS = ("alert", "alert_by_confidences", "mean_falls")
+
+
 def before(alert: int | None, fall: int | None) -> bool:
     return fall is None or (alert is not None and alert <= fall)
 
@@ -210,12 +181,15 @@ def goals(steady: dict[str, Any], worsening: dict[str, Any], clean: dict[str, An
     damages = [one for name, one in steady.items() if name != "none"]
     fallen = [one for one in damages if one["mean_falls"] is not None]
     at_once = [before(one["alert"], one["mean_falls"]) for one in fallen]
+    pairs = [pair for one in fallen for pair in zip(one["orders"]["alerts"], one["orders"]["falls"], strict=True)]
+    in_other_orders = [before(alert, fall) for alert, fall in pairs if fall is None or fall > AT_ONCE]
     later = [before(one["after_clean"]["alert"], one["after_clean"]["mean_falls"]) for one in fallen]
     least = steady["none"]["accuracy"] - LOST
     seen = [one["alert"] is not None for one in steady.values() if one["accuracy"] < least]
     gradual = [before(one["alert"], one["window_falls"]) for one in worsening.values()]
     return [
         at_least("from the first frame: alerts before the mean fell", share(at_once), "share", 1.0, "all"),
+        at_least("the same in other orders", share(in_other_orders), "share", 1.0, f"all {len(in_other_orders)}"),
         at_least("after 1,000 clean frames: alerts before the mean fell", share(later), "share", 1.0, "all"),
         at_least("worsening streams with an alert before the window fell", share(gradual), "share", 1.0, "all"),
         at_least("damages that cost 1.5 points of all answers, noticed", share(seen), "share", 1.0, "all"),

@@ -23,7 +23,7 @@ from split_core.backends.build import make_backend
 from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
-from split_core.drift.monitor import DriftMonitor
+from split_core.drift.monitor import NO_INPUTS, DriftMonitor
 from split_core.objective import Objective
 from split_core.policy import BanditSection, PolicyFile
 from split_core.policy_store import PolicyStore
@@ -113,15 +113,19 @@ class Artefacts:
 
     def _monitor(self) -> DriftMonitor:
         """Looks behind the first exit only where the thresholds are those that the histograms were made with."""
-        file, window = self.policy_file, self.config.drift_window
-        first, inputs = file.evidence.confidence_histograms, file.evidence.input_histograms
-        if self.config.bandit or file.bandit.name != "cascade" or file.segments or self.limits():
-            return DriftMonitor(first, window, inputs=inputs)
+        file, config = self.policy_file, self.config
+        evidence, own = file.evidence, not config.bandit and file.bandit.name == "cascade"
+        behind = own and not file.segments and not self.limits()
         per_exit, by_class = file.bandit.params.get("per_exit"), file.bandit.params.get("by_class", {})
         alone = isinstance(per_exit, list | tuple) and "1" not in by_class and 1 not in by_class
-        threshold = per_exit[0] if per_exit and alone else None
-        reached = file.evidence.reached_histograms
-        return DriftMonitor(first, window, reached=reached, threshold=threshold, inputs=inputs)
+        return DriftMonitor(
+            evidence.confidence_histograms,
+            config.drift_window,
+            reached=evidence.reached_histograms if behind else (),
+            threshold=per_exit[0] if behind and per_exit and alone else None,
+            inputs=evidence.input_histograms if config.drift_inputs else NO_INPUTS,
+            every=config.drift_every,
+        )
 
     def under(self, policy_file: PolicyFile, arrays: Path, where: str) -> Artefacts:
         """The same with another policy file.

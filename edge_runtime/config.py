@@ -85,6 +85,8 @@ class EdgeConfig(Section):
         metadata: what is true of this stream, such as `site: north`; picks the thresholds of its segment.
         guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
         drift_window: confidences per exit that are compared with the calibration's.
+        drift_every: only every so many-th frame is compared; for films, whose neighbouring frames are alike.
+        drift_inputs: are inputs compared, too?  Confidences always are.
         audit: a share of the answers given here is checked afterwards.
         backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
         backend_options: what that backend takes: `precision`, `ranges`, ...
@@ -108,6 +110,8 @@ class EdgeConfig(Section):
     metadata: dict[str, str] = Field(default_factory=dict)
     guardrail: str = ""
     drift_window: int = Field(default=500, ge=100)
+    drift_every: int = Field(default=1, ge=1)
+    drift_inputs: bool = True
     source: SourceSection
     link: LinkSection = Field(default_factory=LinkSection)
     audit: AuditSection = Field(default_factory=AuditSection)

@@ -154,6 +154,8 @@ def watch(ticket: Ticket, ending: Ending) -> list[Finding]:
     the first count, too.
     """
     monitor, arm = ticket.rules.monitor, ticket.plan.arm
+    if not monitor.due():
+        return []
     found = monitor.see_input(ticket.run.measures()) if monitor.sees_inputs and ticket.run else []
     if ticket.readings:
         first = ticket.readings[0]

@@ -97,6 +97,7 @@ class DriftMonitor:
             calibration chose, without a guard.
         threshold: of exit 1, of such a cascade; None where it depends on the class, and for bandits.
         inputs: of numbers that the inputs have, by name.
+        every: frames per frame that is looked at.
 
     Attributes:
         cause: what fired first; None while nothing has.
@@ -111,7 +112,9 @@ class DriftMonitor:
         reached: Sequence[ConfidenceHistogram] = (),
         threshold: float | None = None,
         inputs: Mapping[str, ConfidenceHistogram] = NO_INPUTS,
+        every: int = 1,
     ) -> None:
+        self._every, self._frames = every, 0
         self._inputs = {name: ExitWatch(0, one, window, detectors, f"{name}_") for name, one in inputs.items()}
         self._reached = [ExitWatch(k, one, window, detectors, "reached_") for k, one in enumerate(reached, 2)]
         self._threshold = threshold
@@ -120,6 +123,11 @@ class DriftMonitor:
         self._martingales = {watch.name: watch.martingale for watch in watches if watch.martingale is not None}
         self._findings: dict[tuple[str, int], Finding] = {}
         self.cause: Finding | None = None
+
+    def due(self) -> bool:
+        """Is the frame that comes now one to look at?  To be asked once per frame."""
+        self._frames += 1
+        return self._frames % self._every == 0
 
     @property
     def void(self) -> bool:

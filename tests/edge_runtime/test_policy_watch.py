@@ -176,6 +176,25 @@ def test_drift_marks_outcomes_and_a_new_policy_begins_anew(tiny_bundle: Path):
     assert [outcome.drifted for outcome in world.outcomes[150:]] == [False, False]
 
 
+def test_a_film_may_be_watched_every_tenth_frame(tiny_bundle: Path):
+    counted = []
+    for every in (1, 10):
+        world = World(tiny_bundle, "edge_only")
+        monitor = DriftMonitor((histogram(np.linspace(0.0, 1.0, 1000)),) * 3, every=every)
+        world.loop.adopt(replace(world.loop.rules, monitor=monitor))
+        world.camera([0.03 * n for n in range(1, 41)])
+        world.play(5.0)
+        counted.append(sum(saved["frames"] for saved in monitor.saved().values()))
+    assert counted == [40, 4]
+
+
+def test_inputs_are_compared_unless_the_camera_says_no(camera: Camera):
+    light = histogram(np.linspace(0.0, 255.0, 1000))
+    camera.activate(evidence={"input_histograms": {"brightness": light}})
+    assert camera.load().rules().monitor.sees_inputs
+    assert not camera.load(drift_inputs=False).rules().monitor.sees_inputs
+
+
 def test_later_exits_are_watched_only_behind_thresholds_that_nothing_else_moves(camera: Camera):
     sure = histogram(np.full(1000, 0.999))
     evidence = {"confidence_histograms": (sure,) * 3, "reached_histograms": (sure,)}
