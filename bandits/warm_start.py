@@ -1,0 +1,136 @@
+"""Fleet warm start: what other devices learned, as the first observations of one more.
+
+Means over all devices are pooled by how much each has seen, and then made to weigh as little as `weight` observations
+do: enough to start near the fleet's best, little enough for the new device's own frames to outweigh it soon.
+
+**How the weight is shared out.**  Devices have played their best arm thousands of times and the others a few dozen
+times.  Scaled down alike, the others would weigh nothing and all be tried again; so every arm keeps min(N, m)
+observations, with m such that all together weigh `weight`.  To know m of each of the bad ones is what a cold device
+has to buy.
+
+**Why so little.**  What makes a start good is that its means are those of thousands of frames, not that it weighs as
+much.  A device explores where its own doubt is; the more a prior weighs, the longer an arm that the fleet thought
+little of stays untried, in a stationary setting for ever.  A grid plays its deepest arm in 64 first frames, which
+show everything: with a weight of 32 it still plays half of them, so its own view weighs as much as the fleet's.
+
+A start is made by the policy itself: states that are not its own are refused, and the result is one that it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bandits.policy import Policy
+from split_core.errors import PolicyFileError
+from split_core.tensors import FloatArray
+
+State = dict[str, Any]
+
+ARM_KEYS = frozenset({"pulls", "sums", "squares", "choices", "weight"})
+STRATA_KEYS = frozenset({"sums", "frames", "weight"})
+BIN_KEYS = frozenset({"verdicts", "right", "frames"})
+
+WEIGHT = 32.0
+
+
+def warm_start(make: Callable[[], Policy], states: Sequence[State], *, weight: float = WEIGHT) -> State:
+    """A state for a policy that has seen nothing, from those of others that have.
+
+    Args:
+        make: a new policy, with nothing learned; called once per state and once more.
+        states: of policies that are the same in all that a state must match, at least one.
+        weight: how many observations the start may weigh at most: rewards of arms (side observations are
+            some, too), frames of a grid.
+
+    Returns:
+        What `restore` of such a policy takes.
+
+    Raises:
+        PolicyFileError: a state belongs to another policy, or the policy keeps nothing that can be pooled.
+    """
+    for state in states:
+        make().restore(state)
+    policy = make()
+    start = policy.state()
+    for key, pool in POOLS.items():
+        if key in start:
+            policy.restore({**start, **pool(policy, states, weight)})
+            return policy.state()
+    raise _not_poolable(start)
+
+
+def waterline(counts: FloatArray, weight: float) -> float:
+    """The m at which min(count, m) add up to `weight`; infinity where all counts together are no more."""
+    if counts.sum() <= weight:
+        return float("inf")
+    ascending = np.sort(counts.ravel())
+    below = np.concatenate([[0.0], np.cumsum(ascending)[:-1]])
+    left = len(ascending) - np.arange(len(ascending))
+    filled = (weight - below) / left  # the line, if the first 0, 1, .. are below it
+    return float(filled[int(np.argmax(filled <= ascending))])
+
+
+def _kept(counts: FloatArray, weight: float) -> FloatArray:
+    """By how much each count is scaled to come to `weight` in all."""
+    line = waterline(counts, weight)
+    return np.minimum(1.0, np.divide(line, counts, out=np.ones_like(counts), where=counts > 0.0))
+
+
+def _total(sections: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
+    """Sum over devices of what is kept in units of each one's newest observation."""
+    total: FloatArray = np.sum([np.asarray(one[key], np.float64) / one["weight"] for one in sections], axis=0)
+    return total
+
+
+def _arms(policy: Policy, states: Sequence[State], weight: float) -> State:
+    """Counts and sums of rewards per arm."""
+    fresh, sections = _fresh(policy, "bandit", ARM_KEYS), [state["bandit"] for state in states]
+    kept = _kept(_total(sections, "pulls"), weight)
+    sums = {key: (_total(sections, key) * kept).tolist() for key in ("pulls", "sums", "squares")}
+    return {"bandit": {**fresh, **sums, "weight": 1.0}}
+
+
+def _strata(policy: Policy, states: Sequence[State], weight: float) -> State:
+    """A grid's cells: shares and confidences of an exit's bins together, final confidences bin by bin."""
+    fresh, sections = _fresh(policy, "strata", STRATA_KEYS), [state["strata"] for state in states]
+    cells = _total(sections, "sums").reshape(4, policy.state()["exits"], -1)
+    readings = cells[0].sum(axis=1, keepdims=True)
+    cells[:2] *= np.minimum(1.0, weight / np.maximum(readings, 1e-12))
+    cells[2:] *= np.stack([_kept(verdicts, weight) for verdicts in cells[2]])
+    frames = min(weight, float(_total(sections, "frames")))
+    choices = min(int(weight), sum(int(state["choices"]) for state in states))
+    return {"choices": choices, "strata": {**fresh, "sums": cells.ravel().tolist(), "frames": frames, "weight": 1.0}}
+
+
+def _verdicts(policy: Policy, states: Sequence[State], weight: float) -> State:
+    """Counts of verdicts per bin of confidence, as HI-LCB keeps them."""
+    _fresh(policy, "rule", BIN_KEYS)
+    sums = {key: np.sum([state["rule"][key] for state in states], axis=0) for key in ("verdicts", "right")}
+    kept = _kept(sums["verdicts"], weight)
+    frames = min(weight, sum(state["rule"]["frames"] for state in states))
+    return {"rule": {**{key: (value * kept).tolist() for key, value in sums.items()}, "frames": frames}}
+
+
+def _fresh(policy: Policy, key: str, known: frozenset[str]) -> State:
+    """Section `key` of a policy that has learned nothing; what keeps more than `known` forgets by order or draws."""
+    section: State = policy.state()[key]
+    if not known <= section.keys() or section.keys() - known - {"kind", "generator"}:
+        raise _not_poolable(policy.state())
+    return section
+
+
+def _not_poolable(start: State) -> PolicyFileError:
+    return PolicyFileError(
+        f"policy {start.get('policy')!r} keeps nothing that devices can pool; warm starts are for bandits over arms "
+        f"that forget nothing or by discount, for grid and for hi_lcb"
+    )
+
+
+POOLS: dict[str, Callable[[Policy, Sequence[State], float], State]] = {
+    "strata": _strata,
+    "bandit": _arms,
+    "rule": _verdicts,
+}
