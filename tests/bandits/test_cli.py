@@ -218,34 +218,34 @@ BAD_OPTIONS = {
 @pytest.mark.parametrize("case", BAD_OPTIONS)
 def test_a_bad_option_is_one_line_that_says_which(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words, code, said = BAD_OPTIONS[case]
-    refused(capsys, code, said, folder / "trace.npz", *(word.format(folder) for word in words))
+    assert said in refused(capsys, code, folder / "trace.npz", *(word.format(folder) for word in words))
 
 
 def test_a_trace_that_is_none_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, 3, "nowhere.npz", folder / "nowhere.npz", *PUBLISHED)
-    refused(capsys, 3, "policy.yaml: not a trace", folder / "policy.yaml", *PUBLISHED)
+    assert "nowhere.npz" in refused(capsys, 3, folder / "nowhere.npz", *PUBLISHED)
+    assert "policy.yaml: not a trace" in refused(capsys, 3, folder / "policy.yaml", *PUBLISHED)
 
 
 def test_costs_of_another_network_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     traces.save(random_traces(20, 4), folder / "trace.npz")
-    refused(capsys, 3, "for 3 exits, the trace has 4", folder / "trace.npz", "--costs", folder / "costs.json")
+    assert "for 3 exits, the trace has 4" in refused(capsys, 3, folder / "trace.npz", "--costs", folder / "costs.json")
 
 
 def test_a_policy_and_a_profile_of_two_networks_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     profiles.save(profile_of(path_model(4)), folder / "profile.yaml")
-    refused(capsys, 3, "calibrates 3 exits, the bundle has 4", folder / "trace.npz", *live(folder))
+    assert "calibrates 3 exits, the bundle has 4" in refused(capsys, 3, folder / "trace.npz", *live(folder))
 
 
 def test_a_run_over_other_frames_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     traces.save(TRACES.rows(slice(0, 50)), folder / "trace.npz")
-    refused(capsys, 3, "has frame 99, the trace 50 rows", folder / "trace.npz", *live(folder))
+    assert "has frame 99, the trace 50 rows" in refused(capsys, 3, folder / "trace.npz", *live(folder))
 
 
 def test_a_wrong_parameter_of_the_policy_file_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong: PolicyFile = policy_of(TRUTH, name="splitee", params={"treshold": 0.9})
     policies.save(wrong, folder / "policy.yaml")
     words = ["--costs", folder / "costs.json", "--policy", folder / "policy.yaml"]
-    refused(capsys, 2, "did you mean 'threshold'", folder / "trace.npz", *words)
+    assert "did you mean 'threshold'" in refused(capsys, 2, folder / "trace.npz", *words)
 
 
 def test_a_log_of_a_deeper_network_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +253,9 @@ def test_a_log_of_a_deeper_network_is_one_line(folder: Path, capsys: pytest.Capt
     write_log(folder / "deep.jsonl", [walked(model, deeper, row, ARMS[row % 3]) for row in range(20)])
     for costs in (["--costs", folder / "costs.json"], live(folder)):
         words = [*costs, "--log", f"splitee={folder / 'deep.jsonl'}"]
-        refused(capsys, 3, "the run 'splitee' used exit 4, these costs are for 3", folder / "trace.npz", *words)
+        assert "the run 'splitee' used exit 4, these costs are for 3" in refused(
+            capsys, 3, folder / "trace.npz", *words
+        )
 
 
 def test_a_log_of_another_bundle_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,14 +264,14 @@ def test_a_log_of_another_bundle_is_one_line(folder: Path, capsys: pytest.Captur
     log.write(walked(TRUTH, TRACES, 0, ARMS[0]))
     log.close()
     words = ["--costs", folder / "costs.json", "--log", f"splitee={folder / 'foreign.jsonl'}"]
-    refused(capsys, 3, "a log of bundle bbbbbbbbbbbb", folder / "trace.npz", *words)
+    assert "a log of bundle bbbbbbbbbbbb" in refused(capsys, 3, folder / "trace.npz", *words)
 
 
 def test_a_log_without_frames_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "empty.jsonl").touch()
     for costs in (["--costs", folder / "costs.json"], live(folder)):
         words = [*costs, "--log", f"splitee={folder / 'empty.jsonl'}"]
-        refused(capsys, 3, "the run 'splitee' has no frames", folder / "trace.npz", *words)
+        assert "the run 'splitee' has no frames" in refused(capsys, 3, folder / "trace.npz", *words)
 
 
 @pytest.mark.parametrize("value", ["-1.0", "NaN", "Infinity"])
@@ -279,18 +281,19 @@ def test_costs_that_are_no_times_are_one_line(folder: Path, capsys: pytest.Captu
         document = json.loads(text)
         document[key][-1] = "HERE"
         (folder / "costs.json").write_text(json.dumps(document).replace('"HERE"', value))
-        refused(capsys, 3, key, folder / "trace.npz", "--costs", folder / "costs.json")
+        assert key in refused(capsys, 3, folder / "trace.npz", "--costs", folder / "costs.json")
 
 
 def test_an_empty_trace_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     traces.save(TRACES.rows(slice(0, 0)), folder / "trace.npz")
-    refused(capsys, 3, "trace", folder / "trace.npz", *PUBLISHED)
+    assert "trace" in refused(capsys, 3, folder / "trace.npz", *PUBLISHED)
 
 
-def refused(capsys: pytest.CaptureFixture[str], code: int, said: str, *words: object) -> None:
+def refused(capsys: pytest.CaptureFixture[str], code: int, *words: object) -> str:
+    """The one line that it says."""
     assert main(["replay", *map(str, words)]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("offramp replay: ")
     assert captured.err.count("\n") == 1
-    assert said in captured.err
+    return captured.err

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from contextlib import suppress
 
 import msgpack
 import pytest
@@ -52,7 +51,16 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=20,
 )
+OUTCOMES = (wire.Hello, wire.Welcome, wire.Offload, wire.Verdict, wire.Refusal, WireError)
 kinds = st.sampled_from(["hello", "welcome", "offload", "verdict", "refusal", "nonsense"])
+
+
+def outcome(frames: list[bytes]) -> type:
+    """Of decoding: the kind of message, or the one error that a stranger's bytes may cause."""
+    try:
+        return type(wire.decode(frames))
+    except WireError:
+        return WireError
 
 
 def offload(**changes: object) -> wire.Offload:
@@ -76,16 +84,14 @@ def test_every_message_comes_back_as_it_was(message: wire.Message) -> None:
 
 @given(st.lists(st.binary(max_size=64), max_size=4))
 def test_any_bytes_give_a_message_or_a_wire_error(frames: list[bytes]) -> None:
-    with suppress(WireError):
-        wire.decode(frames)
+    assert outcome(frames) in OUTCOMES
 
 
 @given(kinds, st.lists(plain, max_size=8), st.lists(st.binary(max_size=16), max_size=3))
 def test_any_well_packed_header_gives_a_message_or_a_wire_error(
     kind: str, fields: list[object], data: list[bytes]
 ) -> None:
-    with suppress(WireError):
-        wire.decode([msgpack.packb([wire.VERSION, kind, *fields]), *data])
+    assert outcome([msgpack.packb([wire.VERSION, kind, *fields]), *data]) in OUTCOMES
 
 
 @given(messages, st.data())
@@ -95,8 +101,7 @@ def test_a_message_with_one_changed_byte_gives_a_message_or_a_wire_error(
     header, *rest = (bytes(frame) for frame in wire.encode(message))
     place = data.draw(st.integers(0, len(header) - 1))
     changed = header[:place] + bytes([data.draw(st.integers(0, 255))]) + header[place + 1 :]
-    with suppress(WireError):
-        wire.decode([changed, *rest])
+    assert outcome([changed, *rest]) in OUTCOMES
 
 
 @given(st.lists(st.binary(max_size=64), max_size=3))
