@@ -24,6 +24,9 @@ class Adoption:
         loop, offloader: get what follows from a new policy.
         memory: keeps what the old one has learned.
         begin: told the ids that are in force from now on.
+
+    Attributes:
+        artefacts: in force now.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Adoption:
         memory: PolicyMemory,
         begin: Callable[[dict[str, str]], None],
     ) -> None:
-        self._artefacts, self._loop, self._offloader = artefacts, loop, offloader
+        self.artefacts, self._loop, self._offloader = artefacts, loop, offloader
         self._memory, self._begin = memory, begin
 
     def __call__(self, change: Change) -> None:
@@ -49,7 +52,7 @@ class Adoption:
         assert change.rules is not None
         assert change.hello is not None
         assert change.codecs is not None
-        old, self._artefacts = self._artefacts, change.artefacts
+        old, self.artefacts = self.artefacts, change.artefacts
         leaving, ids = self._loop.rules, change.artefacts.ids
         recalled = self._memory.recall(ids, change.rules)
         keeps = change.artefacts.teaches_like(old)
@@ -70,7 +73,7 @@ class Adoption:
         if rules is None or artefacts is None:
             log.info("no policy in the shadow")
             return
-        if artefacts.teaches_like(self._artefacts):
+        if artefacts.teaches_like(self.artefacts):
             rules.policy.restore(self._loop.rules.policy.state())
             learned = "a copy of the active policy's"
         else:

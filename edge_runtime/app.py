@@ -16,39 +16,38 @@ from typing import Any
 import numpy as np
 import structlog
 
+from bandits.envelope import Crossing
 from edge_runtime import artefacts
 from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
 from edge_runtime.budget import Timing
-from edge_runtime.config import EdgeConfig, LinkSection
+from edge_runtime.config import EdgeConfig
 from edge_runtime.costs import CostBook
+from edge_runtime.keeping import Keeping, promise
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
+from edge_runtime.opening import make_source, open_channel
 from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.policy_watch import Follower, PolicyWatch
 from edge_runtime.prefix import Prefix
+from edge_runtime.proposal import Proposals
 from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.json_lines import JsonLines
-from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
 from edge_runtime.ticket import Ticket
 from split_core.drift.monitor import Finding
-from split_core.errors import ConfigError
 from split_core.files import write_atomically
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 from split_core.telemetry.http import Health, HealthServer
 from split_core.telemetry.metrics import EdgeMetrics
 from split_core.telemetry.shadow import ShadowRecord
-from split_core.transport import TRANSPORTS
 from split_core.transport.base import Channel
-from split_core.transport.keys import device_curve
-from split_core.transport.nobody import Nobody
 
 log = structlog.get_logger("edge")
 
@@ -92,6 +91,7 @@ class EdgeApp:
         self.metrics, self.tally = EdgeMetrics(), Tally()
         self._stopping, self._dropped = False, 0
         self._decisions: DecisionLog | None = None
+        self._adopt: Adoption | None = None
         self._memory = self._remember(config, loaded.ids)
         self._breaker = Breaker(
             failures=config.link.failures,
@@ -147,6 +147,10 @@ class EdgeApp:
             on_audit=self._tell_audit,
         )
         self.metrics.watch_audits(lambda: auditor.tally)
+        self.metrics.watch_promise(lambda: promise(self.loop.rules))
+        self._proposals = Proposals(lambda line: log.warning("proposal", found=line))
+        self._stack.callback(self._proposals.close)
+        self._keeping = Keeping(self._tell_drift, lambda value: self._note("envelope", value), self._propose)
         return auditor
 
     def _follow(self, config: EdgeConfig, loaded: Artefacts) -> PolicyWatch | None:
@@ -230,7 +234,7 @@ class EdgeApp:
                 if not self.loop.step():
                     self._wait()
                 self._memory.tick(self.loop.rules)
-                if self._watch:
+                if self._watch and self._adopt:
                     for change in self._watch.take():
                         self._adopt(change)
         if self.feed.error:
@@ -243,8 +247,7 @@ class EdgeApp:
             log.warning("drift: what is seen is not what was calibrated on; the policy's promises are void", **seen)
         else:
             log.info("drift is over; the policy's promises stay void until another policy is active", **seen)
-        if self._decisions:
-            self._decisions.note("drift", seen)
+        self._note("drift", seen)
         self._memory.save(self.loop.rules)
 
     def _begin(self, ids: dict[str, str]) -> None:
@@ -252,12 +255,18 @@ class EdgeApp:
             self._decisions.begin(ids)
 
     def _note_shadow(self, record: ShadowRecord) -> None:
-        if self._decisions:
-            self._decisions.note("shadow", asdict(record))
+        self._note("shadow", asdict(record))
 
-    def _tell_audit(self, record: AuditRecord, _: Ticket) -> None:
+    def _tell_audit(self, record: AuditRecord, ticket: Ticket) -> None:
+        self._note("audit", asdict(record))
+        self._keeping.look(ticket.rules)
+
+    def _propose(self, crossing: Crossing) -> None:
+        self._proposals.put(self._adopt.artefacts if self._adopt else self._artefacts, crossing)
+
+    def _note(self, kind: str, value: dict[str, Any]) -> None:
         if self._decisions:
-            self._decisions.note("audit", asdict(record))
+            self._decisions.note(kind, value)
 
     def summary(self) -> dict[str, Any]:
         """What happened since the start, as JSON types."""
@@ -286,35 +295,3 @@ class EdgeApp:
         self.metrics.breaker("open" if self._breaker.is_open else "closed")
         self.metrics.dropped(self.feed.slot.dropped - self._dropped)
         self._dropped = self.feed.slot.dropped
-
-
-def make_source(config: EdgeConfig) -> Source:
-    """The configured source.
-
-    Raises:
-        ConfigError: no such kind, or an option that it does not take.
-    """
-    section = config.source
-    try:
-        source: Source = SOURCES.load(section.kind)(**section.options)
-    except TypeError as error:
-        raise ConfigError(
-            f"source.options: {error}; docs/camera.md lists what the source {section.kind!r} takes"
-        ) from error
-    return source
-
-
-def open_channel(link: LinkSection) -> Channel:
-    """The way to the worker; one that leads nowhere when no address is given.
-
-    Raises:
-        ConfigError: keys cannot be read.
-        LinkError: the address is not one.
-    """
-    if not link.address:
-        return Nobody()
-    curve = None
-    if link.server_key:
-        curve = device_curve(Path(link.server_key), Path(link.secret_key) if link.secret_key else None)
-    channel: Channel = TRANSPORTS.load(link.transport)(curve).connect(link.address)
-    return channel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bandits.build import make_policy
+from bandits.envelope import Envelope, Pledge
 from bandits.guard import Guard, Limits
 from bandits.policy import Policy
 from edge_runtime.config import EdgeConfig
@@ -24,8 +26,10 @@ from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.drift.monitor import NO_INPUTS, DriftMonitor
+from split_core.errors import PolicyFileError
 from split_core.objective import Objective
 from split_core.policy import BanditSection, PolicyFile
+from split_core.policy_guard import EnvelopeSection
 from split_core.policy_store import PolicyStore
 from split_core.profiles import HwProfile
 
@@ -79,7 +83,32 @@ class Artefacts:
             params={**self.bandit.params, **own},
         )
         limits = self.limits()
+        if self.policy_file.envelope:
+            pledge, fallback = self._pledge(self.policy_file.envelope), self._fallback(self.policy_file.envelope)
+            return Envelope(inner, limits, exits=exits, pledge=pledge, fallback=fallback)
         return Guard(inner, limits, exits=exits) if limits else inner
+
+    def _pledge(self, section: EnvelopeSection) -> Pledge:
+        """Thresholds that a cascade of the file plays are what was certified; others have the exits' floors."""
+        file = self.policy_file
+        certified, target = file.evidence.target, section.target or file.evidence.target
+        if self.bandit.name == "cascade" and not self.config.bandit:
+            floors = (0.0,) * (len(file.exits) - 1)
+        elif certified is None or (section.target or 0.0) > certified:
+            asked = "nothing" if certified is None else f"an agreement of {certified:g}"
+            raise PolicyFileError(f"envelope: this file certifies {asked}; run 'offramp calibrate --target'")
+        else:
+            floors = tuple(math.inf if one.certified is None else one.certified for one in file.exits[:-1])
+        if target is None:
+            raise PolicyFileError("envelope: expected a target, the share of answers that the full network agrees with")
+        return Pledge(target, section.false_alarm, section.share, floors)
+
+    def _fallback(self, section: EnvelopeSection) -> Policy | None:
+        if not section.fallback:
+            return None
+        rng, exits = np.random.default_rng(self.config.seed), self.bundle.manifest.exits
+        params = {"per_exit": section.fallback}
+        return make_policy("cascade", exits=exits, rng=rng, objective=self.objective, params=params)
 
     def limits(self) -> Limits:
         """What the policy file and the camera's configuration keep from being answered early."""
@@ -108,7 +137,7 @@ class Artefacts:
             ship_input=self.ship_input,
             monitor=self._monitor(),
             id=self.policy_file.id,
-            audit=self.config.audit.share,
+            audit=self.policy_file.envelope.share if self.policy_file.envelope else self.config.audit.share,
         )
 
     def _monitor(self) -> DriftMonitor:
@@ -180,6 +209,7 @@ def _teaching(artefacts: Artefacts) -> dict[str, object]:
         "objective",
         "ship",
         "guard",
+        "envelope",
         "segments",
     }
     return {"bandit": artefacts.bandit.model_dump(), **artefacts.policy_file.model_dump(include=about_teaching)}

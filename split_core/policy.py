@@ -19,7 +19,7 @@ from split_core.errors import PolicyFileError
 from split_core.evidence import Evidence
 from split_core.files import canonical_json, sha256_of, write_atomically
 from split_core.objective import Objective
-from split_core.policy_guard import GuardSection, SegmentsSection
+from split_core.policy_guard import EnvelopeSection, GuardSection, SegmentsSection
 from split_core.readings import ExitCalibration, Reader
 from split_core.registry import resolve
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from split_core.intake import Intake
 
 FORMAT = 1
-OPTIONAL = frozenset({"criterion_params", "criterion_arrays", "guard", "segments"})
+OPTIONAL = frozenset({"criterion_params", "criterion_arrays", "guard", "envelope", "segments"})
 
 
 class ObjectiveSection(Section):
@@ -110,6 +110,7 @@ class PolicyFile(Section):
         exits: calibration of exits 1..K.
         bandit: who decides, and how.
         guard: what may not be answered early; None forbids nothing.
+        envelope: what is promised of early answers, and checked; None checks nothing.
         segments: thresholds of streams by their metadata; None has the bandit's for all.
         objective: what costs what.
         ship: "any" lets the compressed input leave the device, "hidden" only hidden states.
@@ -125,6 +126,7 @@ class PolicyFile(Section):
     exits: tuple[ExitSection, ...] = Field(min_length=1)
     bandit: BanditSection = Field(default_factory=BanditSection)
     guard: GuardSection | None = None
+    envelope: EnvelopeSection | None = None
     segments: SegmentsSection | None = None
     objective: ObjectiveSection = Field(default_factory=ObjectiveSection)
     ship: Literal["any", "hidden"] = "any"

@@ -61,6 +61,23 @@ class GuardSection(Section):
         return any(metadata.get(column) in values for column, values in self.never_early_segments.items())
 
 
+class EnvelopeSection(Section):
+    """A promise about the answers given on the device, and how it is kept; see `bandits.envelope`.
+
+    Attributes:
+        share: of these answers that is checked by the worker afterwards.
+        target: share of them that the full network agrees with; None is what the certified thresholds stand for.
+        false_alarm: chance that a promise that is kept is ever called broken.
+        fallback: thresholds of exits 1..K-1, null never answers: the cascade that takes over at last; empty leaves
+            all answers to the full network.
+    """
+
+    share: float = Field(gt=0, le=1)
+    target: float | None = Field(default=None, gt=0, lt=1)
+    false_alarm: float = Field(default=0.01, gt=0, lt=1)
+    fallback: tuple[float | None, ...] = ()
+
+
 class SegmentsSection(Section):
     """Thresholds of streams by what their metadata says; a value without thresholds here has those of the bandit.
 

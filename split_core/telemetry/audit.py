@@ -51,6 +51,22 @@ class AuditRecord:
             raise ArtefactError(f"not an audit's record ({error}); was the log written by another version?") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """How a promise about answers of the device stands.
+
+    Attributes:
+        target: share that shall agree.
+        lower, upper: bounds on the share that does, since the stage began.
+        stage: of the envelope: 0 certified, 1 shrunk, 2 fallen.
+    """
+
+    target: float
+    lower: float
+    upper: float
+    stage: int
+
+
 @dataclass(slots=True)
 class AuditTally:
     """Sums over audits.

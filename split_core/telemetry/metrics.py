@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from split_core.drift.monitor import DriftMonitor
-from split_core.telemetry.audit import AuditTally
+from split_core.telemetry.audit import AuditTally, Promise
 from split_core.telemetry.shadow import ShadowTally
 from split_core.wire import REFUSALS
 
@@ -59,6 +59,7 @@ class EdgeMetrics:
         self._guardrail_errors: Callable[[], int] = int
         self._shadow: Callable[[], ShadowTally] = ShadowTally
         self._audits: Callable[[], AuditTally] = AuditTally
+        self._promise: Callable[[], Promise | None] = lambda: None
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -73,6 +74,10 @@ class EdgeMetrics:
     def watch_shadow(self, tally: Callable[[], ShadowTally]) -> None:
         """Read what the policy in the shadow would have done at every scrape; only when there is one."""
         self._shadow = tally
+
+    def watch_promise(self, promise: Callable[[], Promise | None]) -> None:
+        """Read how the envelope in force stands at every scrape; None without one."""
+        self._promise = promise
 
     def watch_audits(self, tally: Callable[[], AuditTally]) -> None:
         """Read how the checked answers compared at every scrape."""
@@ -114,6 +119,7 @@ class EdgeMetrics:
         yield _counters("offramp_frames_marked", "Answers that a person should look at.", ("why",), marked)
         yield from _of_shadow(self._shadow())
         yield from _of_audits(self._audits())
+        yield from _of_promise(self._promise())
         errors = self._guardrail_errors()
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
@@ -204,6 +210,18 @@ def _of_audits(tally: AuditTally) -> Iterator[Metric]:
     results = [((end,), getattr(tally, end)) for end in ends]
     yield _counters("offramp_audits", "Answers checked in the cloud afterwards.", ("result",), results)
     yield CounterMetricFamily("offramp_audit_bytes", "Bytes sent for audits.", value=tally.payload_bytes)
+
+
+def _of_promise(promise: Promise | None) -> Iterator[Metric]:
+    if promise is None:
+        return
+    text = "Share of the device's answers that the full network agrees with: promised, and bounds on what it is."
+    agreement = GaugeMetricFamily("offramp_agreement", text, labels=("bound",))
+    for bound in ("target", "lower", "upper"):
+        agreement.add_metric((bound,), getattr(promise, bound))
+    yield agreement
+    stage = "0 certified, 1 shrunk, 2 fallen back."
+    yield GaugeMetricFamily("offramp_envelope_stage", stage, float(promise.stage))
 
 
 def _of_shadow(tally: ShadowTally) -> Iterator[Metric]:

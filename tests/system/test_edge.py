@@ -28,7 +28,11 @@ from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.config import parsed
 from split_core.demo.processes import Background, environment
 from split_core.errors import ConfigError, PolicyFileError, ProfileError
+from split_core.evidence import Evidence
 from split_core.policy import CodecSection, ExitSection, PolicyFile
+from split_core.policy_guard import EnvelopeSection
+from split_core.policy_state import read_states
+from split_core.policy_store import PolicyStore
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord, read_log, read_notes
 from split_core.transport.keys import make_keys
@@ -146,6 +150,33 @@ def test_answers_of_the_device_are_checked_in_the_background_and_agree_with_what
     whole = onnxruntime.InferenceSession(tiny_model_path.read_bytes())
     expected = whole.run(["exit_3"], {"image": PREPROCESS.tensor(site.images)})[0].argmax(axis=1)
     assert np.mean([audit.verdict_label == expected[audit.seq] for audit in audits]) > 0.95
+
+
+def test_a_broken_promise_is_noted_and_kept_from_then_on_and_another_policy_is_proposed(site: Site, worker: Background):
+    exits = (ExitSection(certified=0.0), ExitSection(certified=0.0), ExitSection())
+    envelope = EnvelopeSection(share=1.0, target=0.99)
+    file = PolicyFile(
+        bundle_id=bundles.load(site.bundle).id, exits=exits, envelope=envelope, evidence=Evidence(target=0.99)
+    )
+    store = PolicyStore(site.folder / "store")
+    policies.save(file, site.folder / "promising.yaml")
+    store.promote("active", store.add(site.folder / "promising.yaml"))
+    early = {"name": "fixed", "params": {"split": 1, "threshold": 0.0}}
+    kept = {"policy": str(store.folder), "bandit": early, "state": str(site.folder / "state.json")}
+    said = finished(site.edge(worker.ready["address"], **kept))
+    (note,) = read_notes(site.folder / "decisions.jsonl", "envelope")
+    assert (note["stage"], note["floors"][0]) == ("shrunk", None)
+    assert note["agreement"] < 0.99
+    where = [record.where for record in site.records()]
+    assert where[:16] == ["edge"] * 16
+    assert where[-30:] == ["cloud"] * 30  # exit 1 answers nothing any more
+    (state,) = read_states(site.folder / "state.json")
+    assert state.void is not None
+    assert state.void.detector == "agreement"
+    proposed = store.load(store.pointer("candidate"))
+    assert (proposed.version, proposed.exits[0].certified, proposed.envelope) == (2, None, envelope)
+    assert store.pointer("candidate") in said
+    assert store.pointer("active").startswith("0001-")  # nobody follows a proposal
 
 
 def test_a_killed_worker_costs_no_deadline_and_is_used_again(site: Site, worker: Background):
