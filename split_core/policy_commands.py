@@ -36,6 +36,9 @@ class Request:
     signers: tuple[str, ...]
     to: str
     state: Path | None = None
+    costs: Path | None = None
+    weight: float = 32.0
+    out: Path | None = None
 
     @property
     def bundle_id(self) -> str:
@@ -68,24 +71,34 @@ Told = tuple[Any, str]  # for machines, for people
 
 def policy_command(
     verb: Annotated[
-        str, typer.Argument(help="show, diff, set, check, sign, add, promote, rollback, history or shadow-report")
+        str,
+        typer.Argument(
+            help="show, diff, set, check, sign, add, promote, rollback, history, shadow-report, warm-start or "
+            "source-threshold"
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="A policy file, a store (a folder of them), or a decision log.")],
     more: Annotated[
         list[str] | None,
         typer.Argument(
-            help="diff: another file; set: key=value ...; add: a file; promote: a version; shadow-report: older logs"
+            help="diff: another file; set: key=value ...; add: a file; promote: a version; shadow-report: older logs; "
+            "warm-start: what other cameras keep"
         ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="check, promote, rollback: the bundle it must be for.")] = None,
     profile: Annotated[Path | None, typer.Option(help="check: the profile it will run with.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="check: the trace it was calibrated on.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="check: the trace it was calibrated on; source-threshold: labelled source data.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="sign: the .sign_secret file.")] = None,
     signers: Annotated[
         list[str] | None, typer.Option("--signer", help="Public key in hex: take only what it has signed.")
     ] = None,
     to: Annotated[str, typer.Option(help="promote: shadow or active; by default the next state.")] = "",
     state: Annotated[Path | None, typer.Option(help="show: what a camera keeps ('state' in its file).")] = None,
+    costs: Annotated[Path | None, typer.Option(help="source-threshold: costs as JSON.")] = None,
+    weight: Annotated[float, typer.Option(help="warm-start: observations that the start may weigh.")] = 32.0,
+    out: Annotated[Path | None, typer.Option(help="warm-start: the new camera's 'state'.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")] = False,
 ) -> None:
     """Show, compare, change, check and sign policy files; promote and roll back those of a store.
@@ -95,7 +108,8 @@ def policy_command(
     """
     if verb not in VERBS:
         raise ConfigError(f"no verb {verb!r}{suggestion(verb, list(VERBS))}; there are: {', '.join(VERBS)}")
-    request = Request(path, tuple(more or ()), bundle, profile, trace, key, tuple(signers or ()), to, state)
+    chosen = (bundle, profile, trace, key, tuple(signers or ()), to, state, costs, weight, out)
+    request = Request(path, tuple(more or ()), *chosen)
     for_machines, for_people = VERBS[verb](request)
     print(json.dumps(for_machines) if as_json else for_people)
 
@@ -206,6 +220,20 @@ def report(request: Request) -> Told:
     return shadow_report([request.path, *map(Path, request.more)])
 
 
+def warm_start(request: Request) -> Told:
+    """A start for a new camera, from what others have learned under the same policy."""
+    verb = resolve("bandits.policy_verbs:warm_start_file", "a warm start")
+    told: Told = verb(request.path, request.more, request.weight, request.out)
+    return told
+
+
+def source_threshold(request: Request) -> Told:
+    """The file with the best threshold of labelled source data as its bandit."""
+    verb = resolve("bandits.policy_verbs:source_threshold_file", "a threshold from source data")
+    told: Told = verb(request.path, request.trace, request.costs)
+    return told
+
+
 def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
     """The policy with `key=value` items changed and its version raised.
 
@@ -237,4 +265,6 @@ VERBS: dict[str, Callable[[Request], Told]] = {
     "rollback": rollback,
     "history": history,
     "shadow-report": report,
+    "warm-start": warm_start,
+    "source-threshold": source_threshold,
 }
