@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from bandits import saved
-from split_core.errors import PolicyFileError
 from split_core.tensors import FloatArray
 
 
@@ -85,12 +84,6 @@ def restore_all(state: dict[str, Any], hedges: dict[str, Hedge], rng: np.random.
         PolicyFileError: something does not fit.
     """
     found = {name: saved.numbers(state, name, len(hedge.losses()), policy, least=0.0) for name, hedge in hedges.items()}
-    try:
-        rng.bit_generator.state = state["generator"]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise PolicyFileError(
-            f"saved state of policy {policy!r}: generator is no state of {type(rng.bit_generator).__name__} ({error}); "
-            f"remove the saved state to start afresh"
-        ) from error
+    saved.restore_generator(rng, state, policy)
     for name, hedge in hedges.items():
         hedge.set_losses(found[name])
