@@ -109,7 +109,7 @@ class EdgeApp:
         listeners = self._listeners(config, loaded.ids)
         shadow = ShadowDesk(costs, self._note_shadow, lambda line: log.error("shadow stopped", reason=line))
         self._stack.callback(shadow.close)
-        self.metrics.watch_shadow(lambda: shadow.tally)
+        self.metrics.watch_shadow(lambda: shadow.tally, lambda: shadow.lost)
         self._offloader = self._make_offloader(config, loaded, classes=len(prefix.labels))
         self.metrics.watch_drift(lambda: self.loop.rules.monitor)
         guardrail = loaded.guardrail

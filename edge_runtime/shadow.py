@@ -156,20 +156,27 @@ class ShadowDesk:
         costs: priced for the shadow on the frame's thread, as seldom as for the active policy.
         note: told every record, in that thread; must not block.
         refused: told in one line when a shadow cannot judge; it is not asked again.
+        capacity: frames that may wait to be judged; further ones are lost.
 
     Attributes:
         tally: sums over the frames of the newest shadow.
     """
 
-    def __init__(self, costs: CostBook, note: Callable[[ShadowRecord], None], refused: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        costs: CostBook,
+        note: Callable[[ShadowRecord], None],
+        refused: Callable[[str], None],
+        capacity: int = CAPACITY,
+    ) -> None:
         self._costs, self._note, self._refused = costs, note, refused
         self._broken: Rules | None = None
         self.tally = ShadowTally()
-        self._writer: BackgroundWriter[tuple[Rules, Case]] = BackgroundWriter(self._judge, "policy-shadow", CAPACITY)
+        self._writer: BackgroundWriter[tuple[Rules, Case]] = BackgroundWriter(self._judge, "policy-shadow", capacity)
 
     @property
     def lost(self) -> int:
-        """Frames that found the queue full."""
+        """Frames that found the queue full: nothing is known of them."""
         return self._writer.lost
 
     def put(self, ticket: Ticket, ending: Ending) -> None:

@@ -58,6 +58,7 @@ class EdgeMetrics:
         self._marked: Counter[str] = Counter()
         self._guardrail_errors: Callable[[], int] = int
         self._shadow: Callable[[], ShadowTally] = ShadowTally
+        self._shadow_lost: Callable[[], int] = int
         self._audits: Callable[[], AuditTally] = AuditTally
         self._promise: Callable[[], Promise | None] = lambda: None
         self.registry = CollectorRegistry()
@@ -71,9 +72,9 @@ class EdgeMetrics:
         """Read the guardrail's errors at every scrape."""
         self._guardrail_errors = errors
 
-    def watch_shadow(self, tally: Callable[[], ShadowTally]) -> None:
-        """Read what the policy in the shadow would have done at every scrape; only when there is one."""
-        self._shadow = tally
+    def watch_shadow(self, tally: Callable[[], ShadowTally], lost: Callable[[], int]) -> None:
+        """Read what the policy in the shadow would have done at every scrape, and how often it had no time."""
+        self._shadow, self._shadow_lost = tally, lost
 
     def watch_promise(self, promise: Callable[[], Promise | None]) -> None:
         """Read how the envelope in force stands at every scrape; None without one."""
@@ -118,6 +119,8 @@ class EdgeMetrics:
         marked = [((why,), count) for why, count in [*self._marked.items()]]
         yield _counters("offramp_frames_marked", "Answers that a person should look at.", ("why",), marked)
         yield from _of_shadow(self._shadow())
+        text = "Frames that the shadow was not asked about: too many were waiting."
+        yield CounterMetricFamily("offramp_shadow_frames_lost", text, value=self._shadow_lost())
         yield from _of_audits(self._audits())
         yield from _of_promise(self._promise())
         errors = self._guardrail_errors()

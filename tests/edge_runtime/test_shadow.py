@@ -19,6 +19,7 @@ from split_core.drift.monitor import DriftMonitor
 from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.readings import ExitCalibration, Reader, Reading
+from split_core.telemetry.metrics import EdgeMetrics, exposition
 from split_core.telemetry.shadow import ShadowRecord, ShadowTally
 from tests.edge_runtime.world import OBJECTIVE, World
 
@@ -144,6 +145,19 @@ def test_prices_are_the_shadows_own(tiny_bundle: Path):
     _, [record, *_], _ = played(tiny_bundle, dear)
     _, [cheap, *_], _ = played(tiny_bundle, rules("edge_only"))
     assert record.cost == pytest.approx(10.0 * cheap.cost)
+
+
+def test_frames_that_it_has_no_time_for_are_counted_as_lost_and_cost_the_camera_nothing(tiny_bundle: Path):
+    world, records, metrics = World(tiny_bundle, "edge_only"), [], EdgeMetrics()
+    desk = ShadowDesk(world.costs, records.append, str, capacity=0)
+    metrics.watch_shadow(lambda: desk.tally, lambda: desk.lost)
+    world.loop._on_shadowed = desk.put
+    world.loop.rules = replace(world.loop.rules, shadow=rules("edge_only"))
+    world.camera([0.03 * n for n in range(1, 6)])
+    world.play(1.0)
+    desk.close()
+    assert (len(world.outcomes), records) == (5, [])
+    assert "offramp_shadow_frames_lost_total 5.0" in exposition(metrics.registry).decode()
 
 
 def test_a_shadow_that_cannot_judge_says_so_once(tiny_bundle: Path):
