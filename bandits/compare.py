@@ -1,23 +1,55 @@
-"""Policies side by side on one trace, the trivial ones always among them."""
+"""Policies side by side on one stream, the trivial ones always among them, over many seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandits.build import make_policy
+from bandits.hindsight import Hindsight
+from bandits.loss import ErrorCosts
+from bandits.parallel import Progress, no_progress, run_all
 from bandits.path_model import PathModel
 from bandits.policy import Policy
-from bandits.regret import best_fixed_arm
-from bandits.replay import replay
+from bandits.replay import replay_stream
 from bandits.runs import Run, summarise
+from bandits.scenarios.build import make_stream
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
 BEST_FIXED = "best_fixed"  # not a policy that could be deployed: the arm is chosen in hindsight
+BAND = (5.0, 95.0)  # percentiles over the seeds
+BANDED = ("accuracy", "agreement", "mean_cost", "mean_loss", "loss_ratio", "regret")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every seed has in common.
+
+    Attributes:
+        traces: the trace; what it shifts to, if there is more than one.
+        model: costs at the start.
+        policies: name to parameters; "best_fixed" stands for the best fixed arm in hindsight.
+        scenario: a name of `bandits.scenarios.SCENARIOS`.
+        scenario_params: of it.
+        frames: length of the stream; that of the traces unless told.
+        error_costs: of a wrong answer, as in `bandits.loss.LossTable`.
+        points: of a curve that are kept, evenly spaced; all unless told.
+    """
+
+    traces: Sequence[Traces]
+    model: PathModel
+    policies: Mapping[str, Mapping[str, Any]]
+    scenario: str = "stationary"
+    scenario_params: Mapping[str, Any] = field(default_factory=dict)
+    frames: int | None = None
+    error_costs: ErrorCosts = 1.0
+    points: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +57,37 @@ class Comparison:
     """Policies over the same frames.
 
     Attributes:
-        rows: one `summarise` row per policy, every number the mean over the seeds.
-        regret: (N,) cumulative regret against the best fixed arm, per policy, mean over the seeds.
-        oracle_regret: (N,) the same against the best path of every single frame.
+        rows: one `summarise` row per policy, every number the mean over the seeds; `band` has the 5th and 95th
+            percentile over the seeds of some.
+        frames: (P,) after how many frames the curves are given.
+        regret: (P,) cumulative regret against the best fixed arm, per policy, mean over the seeds.
+        regret_band: (2, P) 5th and 95th percentile of the same.
+        oracle_regret: (P,) against the best path of every single frame.
         runs: of the first seed, per policy, for pictures over time.
+        us_per_frame: of the policy's own time, per policy.
+        phases: name and frames of each phase.
     """
 
     rows: list[dict[str, Any]]
+    frames: NDArray[np.int64]
     regret: dict[str, FloatArray]
+    regret_band: dict[str, FloatArray]
     oracle_regret: dict[str, FloatArray]
     runs: dict[str, Run]
+    us_per_frame: dict[str, float]
+    phases: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """One policy over one seed, thinned; the run itself of the first seed only."""
+
+    row: dict[str, Any]
+    regret: FloatArray
+    oracle: FloatArray
+    us_per_frame: float
+    run: Run | None
+    phases: list[dict[str, Any]]
 
 
 def trivial_policies(model: PathModel) -> dict[str, dict[str, Any]]:
@@ -51,46 +104,102 @@ def standard_policies(model: PathModel) -> dict[str, dict[str, Any]]:
 def compare(
     traces: Traces, model: PathModel, policies: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]
 ) -> Comparison:
-    """Replay every policy over the same shuffles of `traces`.
+    """Replay every policy over the same shuffles of `traces`; see `compare_streams`."""
+    return compare_streams(Setting((traces,), model, policies), seeds)
+
+
+def compare_streams(
+    setting: Setting, seeds: Sequence[int], *, workers: int = 1, progress: Progress = no_progress
+) -> Comparison:
+    """Replay every policy over the same streams.
 
     Args:
-        traces: (N, K) readings.
-        model: costs.
-        policies: name to parameters; "best_fixed" stands for the best fixed arm in hindsight.
-        seeds: each shuffles the frames, draws the link and seeds the policies.
+        setting: trace, costs, scenario, policies.
+        seeds: each orders the frames, draws the link and seeds the policies.
+        workers: processes; the figures do not depend on it.
+        progress: told (seeds done, seeds).
 
     Raises:
-        ConfigError: no such policy, or a wrong parameter.
-        ProfileError: the trace has another number of exits than `model`.
+        ConfigError: no such policy or scenario, or a wrong parameter.
+        ProfileError: the trace has another number of exits than the model.
+        TraceError: the traces do not fit the scenario.
     """
-    found: dict[str, list[Run]] = {name: [] for name in policies}
-    for seed in seeds:
-        shuffled = traces.rows(np.random.default_rng(seed).permutation(traces.samples))
-        for name, params in policies.items():
-            policy = _policy(name, params, traces, model, np.random.default_rng([seed, 1]))
-            found[name].append(replay(policy, shuffled, model, np.random.default_rng([seed, 2]), name=name))
+    tasks = [(seed, seed == seeds[0]) for seed in seeds]
+    found = run_all(partial(_play_seed, setting), tasks, workers=workers, progress=progress)
+    played = {name: [one[name] for one in found] for name in setting.policies}
+    first = next(iter(played.values()))[0]
     return Comparison(
-        [_mean([summarise(run) for run in runs]) for runs in found.values()],
-        {name: np.mean([run.regret.best_fixed for run in runs], axis=0) for name, runs in found.items()},
-        {name: np.mean([run.regret.oracle for run in runs], axis=0) for name, runs in found.items()},
-        {name: runs[0] for name, runs in found.items()},
+        [_row([each.row for each in runs]) for runs in played.values()],
+        _kept(int(first.row["frames"]), setting.points) + 1,
+        {name: np.mean([each.regret for each in runs], axis=0) for name, runs in played.items()},
+        {name: np.percentile([each.regret for each in runs], BAND, axis=0) for name, runs in played.items()},
+        {name: np.mean([each.oracle for each in runs], axis=0) for name, runs in played.items()},
+        {name: runs[0].run for name, runs in played.items() if runs[0].run is not None},
+        {name: float(np.median([each.us_per_frame for each in runs])) for name, runs in played.items()},
+        first.phases,
     )
 
 
-def _policy(name: str, params: Mapping[str, Any], traces: Traces, model: PathModel, rng: np.random.Generator) -> Policy:
+def _play_seed(setting: Setting, task: tuple[int, bool]) -> dict[str, _Played]:
+    """Every policy over the stream of one seed."""
+    seed, keep = task
+    stream = make_stream(
+        setting.scenario,
+        setting.traces,
+        setting.model,
+        rng=np.random.default_rng(seed),
+        frames=setting.frames,
+        params=setting.scenario_params,
+    )
+    hindsight, found = Hindsight(stream, setting.error_costs), {}
+    phases = [{"name": phase.name, "frames": phase.frames} for phase in stream.phases]
+    for name, params in setting.policies.items():
+        policy = _policy(name, params, hindsight, np.random.default_rng([seed, 1]))
+        replayed = replay_stream(policy, hindsight, np.random.default_rng([seed, 2]), name=name)
+        run, kept = replayed.run, _kept(len(replayed.run.cost), setting.points)
+        found[name] = _Played(
+            summarise(run),
+            run.regret.best_fixed[kept],
+            run.regret.oracle[kept],
+            1e6 * replayed.policy_s / len(run.cost),
+            run if keep else None,
+            phases,
+        )
+    return found
+
+
+def _policy(name: str, params: Mapping[str, Any], hindsight: Hindsight, rng: np.random.Generator) -> Policy:
+    model = hindsight.stream.model
     if name == BEST_FIXED:
-        arm, _ = best_fixed_arm(traces, model)
+        arm = hindsight.best[0]
         name, params = "fixed", {"split": arm.split, "threshold": arm.threshold}
     return make_policy(name, exits=model.exits, rng=rng, objective=model.objective, params=params)
 
 
+def _kept(frames: int, points: int | None) -> NDArray[np.int64]:
+    """Indices of the frames that curves keep: all, or evenly spaced ones with both ends."""
+    return np.unique(np.linspace(0, frames - 1, min(frames, points or frames)).astype(np.int64))
+
+
+def _row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of rows, and how far some figures are spread."""
+    known = {key: [row[key] for row in rows if row[key] is not None] for key in BANDED}
+    band = {key: np.percentile(values, BAND).tolist() for key, values in known.items() if values}
+    return {**_mean(rows), "band": band}
+
+
 def _mean(values: Sequence[Any]) -> Any:
-    """Rows with the same keys to one row: numbers are averaged, whole numbers stay whole when they agree."""
+    """Rows to one row: numbers are averaged, whole numbers stay whole when they agree, what is unknown is left out."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
     first = values[0]
     if isinstance(first, dict):
-        return {key: _mean([value[key] for value in values]) for key in first}
+        keys = dict.fromkeys(key for value in values for key in value)
+        # An arm that a seed never played has a share of 0 there.
+        return {key: _mean([value.get(key, 0.0) for value in values]) for key in keys}
     if isinstance(first, list):
         return [_mean(column) for column in zip(*values, strict=True)]
-    if all(value == first for value in values) or first is None:
+    if all(value == first for value in values):
         return first
     return float(np.mean(values))

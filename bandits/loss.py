@@ -8,7 +8,7 @@ E is what one mistake costs, by the full network's answer: a missed alarm may co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from bandits.path_model import PathModel
 from bandits.path_table import PathTable, path_costs, with_fallback
 from bandits.policy import Arm
 from bandits.regret import default_arms
-from bandits.runs import Run
 from split_core.errors import TraceError
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
+
+if TYPE_CHECKING:
+    from bandits.runs import Run
 
 ErrorCosts = float | Sequence[float]
 Against = Literal["full", "labels"]

@@ -122,8 +122,10 @@ class PathModel(Section):
             ship=ship,
         )
 
-    def paths(self, traces: Traces) -> Paths:
-        """Shipping priced for every frame of `traces`; without payload bytes in it they count as 0.
+    def cuts(self, traces: Traces) -> tuple[FloatArray, FloatArray]:
+        """(N, K) milliseconds of shipping the tensors of cut 0..K-1, link residual left out, and their bytes.
+
+        Without payload bytes in the trace they count as 0.
 
         Raises:
             ProfileError: the trace has another number of exits.
@@ -134,18 +136,30 @@ class PathModel(Section):
         if not traces.samples:
             raise TraceError("the trace has no samples; record one with 'offramp trace'")
         sizes = traces.payload_bytes if traces.payload_bytes.size else np.zeros(traces.confidence.shape)
-        fixed = np.add(self.encode_ms, self.cloud_ms) + self.link_base_ms + self.result_ms
-        cut_ms = fixed + self.link_ms_per_kb * sizes / 1000.0
-        price = self._price(cut_ms.mean(axis=0), sizes.mean(axis=0))
-        payload = tuple(self._cheapest(price, depth) for depth in range(self.exits))
+        return self.fixed_ms + self.link_base_ms + self.link_ms_per_kb * sizes / 1000.0, sizes.astype(np.float64)
+
+    @property
+    def fixed_ms(self) -> FloatArray:
+        """(K,) what shipping from cut 0..K-1 takes beside the link."""
+        result: FloatArray = np.add(self.encode_ms, self.cloud_ms) + self.result_ms
+        return result
+
+    def paths(self, traces: Traces) -> Paths:
+        """Shipping priced for every frame of `traces`; raises what `cuts` does."""
+        cut_ms, sizes = self.cuts(traces)
+        payload = self.payloads(self._price(cut_ms.mean(axis=0), sizes.mean(axis=0)))
         chosen = list(payload)
         return Paths(
             payload,
             np.arange(self.exits) >= self.splits[0],
             cut_ms[:, chosen],
-            sizes[:, chosen].astype(np.float64),
+            sizes[:, chosen],
             np.asarray(self.cloud_ms)[chosen],
         )
+
+    def payloads(self, price: FloatArray) -> tuple[int, ...]:
+        """The cut that is cheapest to ship from each depth 0..K-1, at these (K,) prices of cuts."""
+        return tuple(self._cheapest(price, depth) for depth in range(self.exits))
 
     def _price(self, cut_ms: FloatArray, sizes: FloatArray) -> FloatArray:
         weights = self.objective
@@ -160,19 +174,19 @@ class PathModel(Section):
 
     def costs(self, traces: Traces) -> Costs:
         """Mean costs over `traces`, as a context carries them."""
-        paths = self.paths(traces)
-        mean_ms = paths.ship_ms.mean(axis=0) + self.mean_residual_ms
+        cut_ms, sizes = self.cuts(traces)
+        return self.costs_at(cut_ms.mean(axis=0) + self.mean_residual_ms, sizes.mean(axis=0))
+
+    def costs_at(self, cut_ms: FloatArray, sizes: FloatArray) -> Costs:
+        """The same for what a device believes: (K,) milliseconds and bytes of shipping from each cut."""
+        price = self._price(cut_ms, sizes)
+        payload = self.payloads(price)
         weights = self.objective
-        ship = (
-            weights.ms * mean_ms
-            + weights.kb * paths.payload_bytes.mean(axis=0) / 1000.0
-            + weights.cloud_ms * paths.cloud_ms
-        )
         return Costs(
             weights.ms * np.asarray(self.device_ms),
             weights.ms * np.asarray(self.head_ms),
-            np.where(paths.allowed, ship, np.inf),
-            paths.payload,
+            np.where(np.arange(self.exits) >= self.splits[0], price[list(payload)], np.inf),
+            payload,
         )
 
 
@@ -246,9 +260,13 @@ def load(path: Path) -> PathModel:
     try:
         return PathModel.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise ProfileError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ProfileError(
+            f"{path}: cannot be read ({error.strerror}); 'offramp replay --save-costs' writes one"
+        ) from error
     except ValidationError as error:
-        raise ProfileError(f"{path}: {first_error(error, PathModel)}") from error
+        raise ProfileError(
+            f"{path}: {first_error(error, PathModel)}; 'offramp replay --save-costs' writes one"
+        ) from error
 
 
 def save(model: PathModel, path: Path) -> None:

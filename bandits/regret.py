@@ -1,14 +1,8 @@
-"""What every fixed arm would have earned over a whole trace, and how far a run fell short of the best.
-
-Pseudo-regret, R_T = sum over t of (max_k m_k - m_{a_t}) with m_k the mean reward of arm k over the trace, is the
-comparator under which bandits are logarithmic.  The regret against the best path of each single frame, which
-the UCBEE figures show, is linear by construction; it is here too, under its own name.
-"""
+"""What every fixed arm would have earned over a whole trace; how far a run fell short is in `bandits.hindsight`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -93,34 +87,3 @@ def best_paths(rewards: PathTable) -> FloatArray:
     """(N,) the highest reward on every frame; without a cloud, of what the device can do."""
     local: FloatArray = rewards.local.max(axis=1)
     return np.where(rewards.cloud, np.maximum(local, rewards.shipped.max(axis=1)), local)
-
-
-@dataclass(frozen=True, slots=True)
-class Regret:
-    """Cumulative regret of one run, (N,) each.
-
-    Attributes:
-        best_fixed: against the best fixed arm of the joint grid (pseudo-regret).
-        oracle: against the best path of every single frame.
-    """
-
-    best_fixed: FloatArray
-    oracle: FloatArray
-
-
-def regret_of(
-    table: RewardTable, best: float, arms: Sequence[Arm | None], rewards: FloatArray, extra: FloatArray
-) -> Regret:
-    """Regret of a run, frame by frame.
-
-    Args:
-        table: of the frames of the run.
-        best: mean reward of the best fixed arm.
-        arms: (N,) the arm played; None where the policy has none, which is then charged what it really earned.
-        rewards: (N,) what was really earned.
-        extra: (N,) reward that reading more exits than the arm's own took away.
-    """
-    means = {arm: float(table.of(arm).mean()) for arm in set(arms) if arm is not None}
-    expected = np.array([reward if arm is None else means[arm] for arm, reward in zip(arms, rewards, strict=True)])
-    lost = np.where([arm is None for arm in arms], 0.0, extra)
-    return Regret(np.cumsum(best - expected + lost), np.cumsum(table.oracle() - rewards))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandits.hindsight import Hindsight, Regret
+from bandits.loss import losses
 from bandits.path_model import PathModel
 from bandits.policy import Arm
-from bandits.regret import Regret, RewardTable, best_fixed_arm, regret_of
+from bandits.stream import in_order
 from split_core.telemetry.decisions import FrameRecord
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
+
+SETTLED = 0.95  # of all plays from there on
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,12 @@ class Run:
         labelled: (N,) bool.
         agrees: (N,) bool: the answer is the full model's.
         latency_ms, payload_bytes, cost, reward: (N,) float64.
+        loss: (N,) float64, mistakes counted against the full model; see `bandits.loss`.
+        loss_labels: the same against labels, None when a frame has none.
+        best_fixed_loss: mean loss of the best fixed arm in hindsight.
         regret: cumulative.
+        settled_frame: see the function of this name.
+        plays: how often each arm was played, most first.
     """
 
     name: str
@@ -83,29 +94,30 @@ class Run:
     payload_bytes: FloatArray
     cost: FloatArray
     reward: FloatArray
+    loss: FloatArray
+    loss_labels: FloatArray | None
+    best_fixed_loss: float
     regret: Regret
+    settled_frame: int | None
+    plays: tuple[tuple[Arm, int], ...]
 
 
-def run_of(name: str, results: Sequence[FrameResult], traces: Traces, model: PathModel, *, live: bool) -> Run:
+def run_of(name: str, results: Sequence[FrameResult], hindsight: Hindsight, *, live: bool) -> Run:
     """Put the frames of a run together.
 
     Args:
         name: of the policy.
-        results: one per row of `traces`, in the same order.
-        traces: labels and the full model's answers; also what the arms would have earned.
-        model: costs.
+        results: one per frame of the stream, in the same order.
+        hindsight: labels and the full model's answers; also what the arms would have earned.
         live: measured, not replayed.
     """
+    traces, model = hindsight.stream.traces, hindsight.stream.model
     label = np.array([r.label for r in results], np.int64)
     cost = np.array([r.cost for r in results], np.float64)
     reward = np.array([r.confidence for r in results], np.float64) - model.objective.mu * cost
-    regret = regret_of(
-        RewardTable(traces, model),
-        best_fixed_arm(traces, model)[1],
-        [r.arm for r in results],
-        reward,
-        _price_of_extra_heads(results, model),
-    )
+    correct, labelled, agrees = label == traces.labels, traces.labels >= 0, label == traces.prediction[:, -1]
+    arms = [r.arm for r in results]
+    charged = partial(losses, cost, error_costs=hindsight.error_costs, mu=model.objective.mu)
     return Run(
         name,
         live,
@@ -116,14 +128,19 @@ def run_of(name: str, results: Sequence[FrameResult], traces: Traces, model: Pat
         shipped=np.array([r.shipped for r in results], np.int64),
         cloud=np.array([r.where == "cloud" for r in results]),
         degraded=np.array([r.degraded for r in results]),
-        correct=label == traces.labels,
-        labelled=traces.labels >= 0,
-        agrees=label == traces.prediction[:, -1],
+        correct=correct,
+        labelled=labelled,
+        agrees=agrees,
         latency_ms=np.array([r.latency_ms for r in results], np.float64),
         payload_bytes=np.array([r.payload_bytes for r in results], np.float64),
         cost=cost,
         reward=reward,
-        regret=regret,
+        loss=charged(~agrees),
+        loss_labels=charged(~correct) if labelled.all() else None,
+        best_fixed_loss=hindsight.best_by_loss[1],
+        regret=hindsight.regret(arms, reward, _price_of_extra_heads(results, model)),
+        settled_frame=settled_frame(arms),
+        plays=tuple(Counter(arm for arm in arms if arm is not None).most_common()),
     )
 
 
@@ -140,7 +157,8 @@ def live_run(
         model: costs, for regret and for frames whose record has none.
     """
     results = [_result_of(record, model) for record in records]
-    return run_of(name, results, traces.rows(np.asarray(samples, np.int64)), model, live=True)
+    shown = traces.rows(np.asarray(samples, np.int64))
+    return run_of(name, results, Hindsight(in_order(shown, model)), live=True)
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -169,9 +187,31 @@ def summarise(run: Run) -> dict[str, Any]:
         "offload_share": float((run.shipped >= 0).mean()),
         "mean_cost": float(run.cost.mean()),
         "regret": float(run.regret.best_fixed[-1]),
+        "oracle_regret": float(run.regret.oracle[-1]),
+        "mean_loss": float(run.loss.mean()),
+        "mean_loss_labels": None if run.loss_labels is None else float(run.loss_labels.mean()),
+        "loss_ratio": float(run.loss.mean()) / run.best_fixed_loss if run.best_fixed_loss > 0.0 else None,
+        "settled_frame": run.settled_frame,
+        "arm_share": {f"{arm.split}@{arm.threshold:g}": count / frames for arm, count in run.plays},
         "deadline_misses": int(late.sum()),
         "degraded": int(run.degraded.sum()),
     }
+
+
+def settled_frame(arms: Sequence[Arm | None]) -> int | None:
+    """The frame from which on at least 95 % of all plays are of one arm, the favourite of the last tenth.
+
+    None for a policy without arms, and for one that was still moving then: a favourite of the last tenth only
+    is no convergence.
+    """
+    last = arms[-max(1, len(arms) // 10) :]
+    favourite = Counter(last).most_common(1)[0][0]
+    if favourite is None:
+        return None
+    hits = np.array([arm == favourite for arm in arms])
+    shares = np.cumsum(hits[::-1])[::-1] / np.arange(len(arms), 0, -1)
+    start = int(np.argmax(shares >= SETTLED))
+    return start + 1 if shares[start] >= SETTLED and start < len(arms) - len(last) else None
 
 
 def _result_of(record: FrameRecord, model: PathModel) -> FrameResult:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandits.hindsight import Hindsight
 from bandits.path_model import PathModel
 from bandits.policy import Arm
-from bandits.regret import RewardTable, arm_means, best_fixed_arm, default_arms, regret_of
+from bandits.regret import RewardTable, arm_means, best_fixed_arm, default_arms
+from bandits.stream import in_order
 from split_core.traces import Traces
 from tests.bandits.frames import path_model, random_traces
 
@@ -90,10 +92,9 @@ def test_the_best_fixed_arm_never_ships_pixels_where_that_is_forbidden() -> None
 
 
 def regret(arms: list[Arm | None], traces: Traces, model: PathModel, **given: Any) -> tuple[list[float], list[float]]:
-    table = RewardTable(traces, model)
     zeros = np.zeros(traces.samples)
-    values = {"best": best_fixed_arm(traces, model)[1], "rewards": zeros, "extra": zeros, **given}
-    found = regret_of(table, values["best"], arms, values["rewards"], values["extra"])
+    values = {"rewards": zeros, "extra": zeros, **given}
+    found = Hindsight(in_order(traces, model)).regret(arms, values["rewards"], values["extra"])
     return found.best_fixed.tolist(), found.oracle.tolist()
 
 
@@ -120,8 +121,8 @@ def test_heads_beyond_the_arms_own_are_regretted() -> None:
 
 def test_a_policy_without_arms_is_charged_what_it_earned() -> None:
     traces, model = random_traces(3, 3), path_model()
-    rewards = np.array([0.5, 0.1, 0.2])
-    found, _ = regret([None] * 3, traces, model, best=0.4, rewards=rewards, extra=np.full(3, 9.0))
+    rewards = best_fixed_arm(traces, model)[1] + np.array([0.1, -0.3, -0.2])
+    found, _ = regret([None] * 3, traces, model, rewards=rewards, extra=np.full(3, 9.0))
     assert found == pytest.approx([-0.1, 0.2, 0.4])
 
 

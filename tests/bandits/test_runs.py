@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from bandits.build import make_policy
+from bandits.hindsight import Hindsight
 from bandits.path_model import PathModel
 from bandits.policy import Arm
 from bandits.regret import best_fixed_arm
 from bandits.replay import replay
 from bandits.runs import FrameResult, Run, live_run, run_of, summarise
+from bandits.stream import in_order
 from split_core.traces import Traces
 from tests.bandits.frames import path_model, random_traces
 from tests.bandits.records import record, walked
@@ -21,7 +23,8 @@ TRACES = random_traces(100, 3)
 MODEL = path_model(link_residual_ms=(0.0,))
 KEYS = [
     "name", "live", "frames", "accuracy", "agreement", "latency_ms", "kb_per_frame", "exit_share", "offload_share",
-    "mean_cost", "regret", "deadline_misses", "degraded",
+    "mean_cost", "regret", "oracle_regret", "mean_loss", "mean_loss_labels", "loss_ratio", "settled_frame", "arm_share",
+    "deadline_misses", "degraded",
 ]  # fmt: skip
 
 
@@ -74,7 +77,7 @@ def test_a_row_counts_what_happened() -> None:
         result(shipped=0, payload_bytes=500.0, latency_ms=30.0, cost=30.0, degraded=True),
         result(exit=2, label=1, latency_ms=20.0, cost=18.0),
     ]
-    row = summarise(run_of("mine", results, traces, model, live=True))
+    row = summarise(run_of("mine", results, Hindsight(in_order(traces, model)), live=True))
     # Labels 0, 0, 1 against answers 0, 1, 0; the fourth is unlabelled.  The full model always says 1.
     assert (row["accuracy"], row["agreement"]) == (pytest.approx(1 / 3), 0.5)
     assert row["exit_share"] == [0.5, 0.5]
