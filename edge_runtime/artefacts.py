@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bandits.build import make_policy
-from bandits.envelope import Envelope, Pledge
-from bandits.guard import Guard, Limits
+from bandits.guard import Limits
+from bandits.of_file import FilePolicy
 from bandits.policy import Policy
 from edge_runtime.config import EdgeConfig
 from edge_runtime.costs import CostBook, LinkModel
@@ -26,10 +24,8 @@ from split_core.bundle import Bundle
 from split_core.codecs import CODECS
 from split_core.codecs.base import Codec
 from split_core.drift.monitor import NO_INPUTS, DriftMonitor
-from split_core.errors import PolicyFileError
 from split_core.objective import Objective
 from split_core.policy import BanditSection, PolicyFile
-from split_core.policy_guard import EnvelopeSection
 from split_core.policy_store import PolicyStore
 from split_core.profiles import HwProfile
 
@@ -72,56 +68,14 @@ class Artefacts:
 
     def policy(self) -> Policy:
         """Who decides, with nothing learned yet, within the guard if there is anything to guard."""
-        exits, segments = self.bundle.manifest.exits, self.policy_file.segments
-        # Thresholds of segments are those of the policy file's own bandit.
-        own = segments.of(self.config.metadata) if segments and not self.config.bandit else {}
-        inner = make_policy(
-            self.bandit.name,
-            exits=exits,
-            rng=np.random.default_rng(self.config.seed),
-            objective=self.objective,
-            params={**self.bandit.params, **own},
-        )
-        limits = self.limits()
-        if self.policy_file.envelope:
-            pledge, fallback = self._pledge(self.policy_file.envelope), self._fallback(self.policy_file.envelope)
-            return Envelope(inner, limits, exits=exits, pledge=pledge, fallback=fallback)
-        return Guard(inner, limits, exits=exits) if limits else inner
-
-    def _pledge(self, section: EnvelopeSection) -> Pledge:
-        """Thresholds that a cascade of the file plays are what was certified; others have the exits' floors."""
-        file = self.policy_file
-        certified, target = file.evidence.target, section.target or file.evidence.target
-        if self.bandit.name == "cascade" and not self.config.bandit:
-            floors = (0.0,) * (len(file.exits) - 1)
-        elif certified is None or (section.target or 0.0) > certified:
-            asked = "nothing" if certified is None else f"an agreement of {certified:g}"
-            raise PolicyFileError(f"envelope: this file certifies {asked}; run 'offramp calibrate --target'")
-        else:
-            floors = tuple(math.inf if one.certified is None else one.certified for one in file.exits[:-1])
-        if target is None:
-            raise PolicyFileError("envelope: expected a target, the share of answers that the full network agrees with")
-        return Pledge(target, section.false_alarm, section.share, floors)
-
-    def _fallback(self, section: EnvelopeSection) -> Policy | None:
-        if not section.fallback:
-            return None
-        rng, exits = np.random.default_rng(self.config.seed), self.bundle.manifest.exits
-        params = {"per_exit": section.fallback}
-        return make_policy("cascade", exits=exits, rng=rng, objective=self.objective, params=params)
+        return self._of_file().make(np.random.default_rng(self.config.seed), self.objective)
 
     def limits(self) -> Limits:
         """What the policy file and the camera's configuration keep from being answered early."""
-        guard = self.policy_file.guard
-        if guard is None:
-            return Limits(predicate=self.guardrail)
-        return Limits(
-            never_early=frozenset(guard.never_early),
-            never=guard.never(self.config.metadata),
-            deepest=guard.deepest,
-            sets=guard.abstain.build() if guard.abstain else None,
-            predicate=self.guardrail,
-        )
+        return self._of_file().limits()
+
+    def _of_file(self) -> FilePolicy:
+        return FilePolicy(self.policy_file, self.config.metadata, self.config.bandit, self.guardrail)
 
     def rules(self) -> Rules:
         """What the policy file decides for a frame, with nothing learned and nothing seen yet.
