@@ -69,7 +69,7 @@ def make_grid(
             learns shallow exits from their own arms only).
         index: which of `bandits.indices`, of those that need only means and counts.  One with parameters, its own
             `c` for one: {name: kl_ucb, c: 0.2}.
-        forget: discount, none or window, in the same way.
+        forget: discount, none, window or change (of confidences), in the same way.
 
     Raises:
         ConfigError: a parameter is out of its range.

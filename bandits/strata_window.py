@@ -1,4 +1,4 @@
-"""How the joint grid forgets: never, a little with every frame, or all that is older than a window."""
+"""How the joint grid forgets: never, a little with every frame, all that is older than a window, or on a change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from bandits import params, saved
 from bandits.indices.build import Choice, named
 from bandits.strata import Strata
-from split_core.errors import ConfigError, PolicyFileError
+from bandits.strata_change import ChangingStrata
+from split_core.errors import PolicyFileError
 from split_core.params import call_with
 from split_core.readings import Reading
 from split_core.tensors import FloatArray
@@ -91,14 +92,15 @@ def make_strata(exits: int, thresholds: Sequence[float], *, forget: Choice, disc
     """Strata that forget as the parameters `forget` and `discount` of a policy file say.
 
     Raises:
-        ConfigError: a value out of its range, or a way to forget that strata do not have.
+        ConfigError: no such way to forget, or a value out of its range.
     """
     how, settings = named("forget", forget)
-    ways: dict[str, Callable[..., Strata]] = {"none": _kept, "discount": _discounted, "window": WindowedStrata}
-    if how not in ways:
-        raise ConfigError(
-            f"forget: {how!r} watches the rewards of arms, and grid keeps readings; give {', '.join(ways)}"
-        )
+    ways: dict[str, Callable[..., Strata]] = {
+        "none": _kept,
+        "discount": _discounted,
+        "window": WindowedStrata,
+        "change": ChangingStrata,
+    }
     if how == "discount":
         settings = {"discount": discount, **settings}
     given = {"exits": exits, "thresholds": thresholds}

@@ -93,11 +93,6 @@ def test_the_grid_refuses_an_index_that_needs_more_than_it_keeps(index: str) -> 
         policy("grid", index=index)
 
 
-def test_the_grid_refuses_to_watch_rewards_that_it_does_not_keep() -> None:
-    with pytest.raises(ConfigError, match=r"forget: 'change' watches .* give none, discount, window$"):
-        policy("grid", forget="change")
-
-
 def test_the_grid_refuses_half_a_state_whole() -> None:
     learned, subject = policy("grid", index="thompson", seed=1), policy("grid", index="thompson", seed=2)
     played(learned, frames(100))
