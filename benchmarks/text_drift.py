@@ -26,7 +26,6 @@ LEAST_WORDS, MOST_WORDS = 6, 40  # of a text of another domain: as long as a sen
 WINDOW = 300  # texts, of the accuracy beside a ramp
 LOST = 0.03  # of that accuracy: two standard errors of such a window are about this
 SHOWN = ("psi", "ks", "tokens_ks", "pieces_ks")
-CONFIDENCE = ("psi", "ks", "page_hinkley", "exits_earlier", "exits_later")
 LICENCES = Path("/usr/share/common-licenses")
 
 Damage = Callable[[str, np.random.Generator], str]
@@ -148,20 +147,29 @@ class Watcher:
     def alarms(self, texts: Sequence[str], traces: Traces) -> tuple[dict[str, int], dict[str, float]]:
         """After how many texts each detector fired first, and what PSI and KS were at the end.
 
-        As on a device: what exit 1 is sure of, and what the input is like.
+        As on a device: what exit 1 is sure of, the exits behind it of what gets there, and what the input is like.
         """
-        evidence, intake = self.policy.evidence, self.bundle.intake()
+        monitor, intake = self.monitor(), self.bundle.intake()
         assert intake is not None
-        monitor = DriftMonitor(evidence.confidence_histograms, inputs=evidence.input_histograms)
         fired: dict[str, int] = {}
-        threshold = self.thresholds[0]
-        for count, (text, value) in enumerate(zip(texts, traces.confidence[:, 0].tolist(), strict=True), 1):
+        rows = zip(texts, traces.confidence.tolist(), self.answers(traces)[0].tolist(), strict=True)
+        for count, (text, confidence, taken) in enumerate(rows, 1):
             found = monitor.see_input(intake.measures(intake.canonical(text)))
-            found += monitor.see(1, value, threshold if np.isfinite(threshold) else None)
+            found += monitor.see(1, confidence[0]) + monitor.see_on(confidence[1 : taken + 1])
             for finding in found:
                 if finding.drift.fired:
                     fired.setdefault(finding.detector, count)
         return fired, {one.detector: one.drift.value for one in monitor.findings()}
+
+    def monitor(self) -> DriftMonitor:
+        """As a device makes it."""
+        evidence, first = self.policy.evidence, self.thresholds[0]
+        return DriftMonitor(
+            evidence.confidence_histograms,
+            reached=evidence.reached_histograms,
+            threshold=first if np.isfinite(first) else None,
+            inputs=evidence.input_histograms,
+        )
 
     def row(self, texts: Sequence[str], labels: NDArray[np.int64] | None = None) -> dict[str, Any]:
         """One stream, damaged in one way from its first text; `labels` where they are known."""
@@ -169,7 +177,8 @@ class Watcher:
         taken, said = self.answers(traces)
         early = taken < traces.exits - 1
         fired, values = self.alarms(texts, traces)
-        by_confidence = [count for name, count in fired.items() if name in CONFIDENCE]
+        inputs = tuple(f"{name}_" for name in self.policy.evidence.input_histograms)
+        by_confidence = [count for name, count in fired.items() if not name.startswith(inputs)]
         return {
             "texts": traces.samples,
             "accuracy": float((said == traces.labels).mean()) if labels is not None else None,

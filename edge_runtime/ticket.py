@@ -149,22 +149,27 @@ def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: flo
 def watch(ticket: Ticket, ending: Ending) -> list[Finding]:
     """Show the frame to the drift monitor; returns what has changed.
 
-    What its input is like counts always.  A reading counts that was taken whatever the frame looked like: the first
-    of this device, or the worker's when the frame was shipped unread.  Behind a cascade's own thresholds those after
-    the first count, too.
+    What its input is like counts always.  A reading counts that was taken whatever the frame looked like, or the
+    worker's when the frame was shipped unread.  Behind a cascade's own thresholds those after the first count, too.
     """
     monitor, arm = ticket.rules.monitor, ticket.plan.arm
     if not monitor.due():
         return []
     found = monitor.see_input(ticket.run.measures()) if monitor.sees_inputs and ticket.run else []
     if ticket.readings:
-        first = ticket.readings[0]
-        asked = arm is not None and arm.split == first.exit
-        found += monitor.see(first.exit, first.confidence, arm.threshold if arm and asked else None)
-        if monitor.sees_on and first.exit == 1 and len(ticket.readings) > 1:
+        for reading in _whatever_it_looked_like(ticket):
+            asked = arm is not None and arm.split == reading.exit
+            found += monitor.see(reading.exit, reading.confidence, arm.threshold if arm and asked else None)
+        if monitor.sees_on and ticket.readings[0].exit == 1 and len(ticket.readings) > 1:
             found += monitor.see_on(_without_gap(ticket.readings))
         return found
     return found + monitor.see(ending.reading.exit, ending.reading.confidence) if ending.reply else found
+
+
+def _whatever_it_looked_like(ticket: Ticket) -> list[Reading]:
+    """An arm reads up to its split before it looks at any confidence; without an arm only the first is sure to come."""
+    split = ticket.plan.arm.split if ticket.plan.arm else 0
+    return [reading for reading in ticket.readings if reading.exit <= split] or ticket.readings[:1]
 
 
 def _without_gap(readings: Sequence[Reading]) -> list[float]:

@@ -1,8 +1,9 @@
 """All detectors of all exits behind one call per frame.
 
-It is told about readings that were taken *whatever the frame looked like*: the first of each frame.  Later ones are
-of frames that were not sure before.  A bandit changes which these are, so no calibration matches them.  The thresholds
-of a cascade stay what they are, so what gets to exit 2, 3, ... can be compared with what got there at calibration.
+It is told about readings that were taken *whatever the frame looked like*: those up to the split that a bandit drew, or
+the first of a frame.  Later ones are of frames that were not sure before.  A bandit changes which these are, so no
+calibration matches them.  The thresholds of a cascade stay what they are, so what gets to exit 2, 3, ... can be
+compared with what got there at calibration.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class DriftMonitor:
             self._martingales[name].restore(saved[name])
 
     def see(self, exit: int, confidence: float, threshold: float | None = None) -> list[Finding]:
-        """Take in the first reading of a frame; returns the findings whose state has changed.
+        """Take in a reading that counts whatever the frame looked like; returns the findings whose state has changed.
 
         Args:
             exit: 1..K.

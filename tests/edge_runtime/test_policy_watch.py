@@ -188,6 +188,18 @@ def test_a_film_may_be_watched_every_tenth_frame(tiny_bundle: Path):
     assert counted == [40, 4]
 
 
+def test_all_that_an_arm_reads_whatever_the_frame_looks_like_is_compared(tiny_bundle: Path):
+    world = World(tiny_bundle, "grid", params={"splits": [2, 3], "side_every": 1})
+    monitor = DriftMonitor((histogram(np.linspace(0.0, 1.0, 1000)),) * 3)
+    world.loop.adopt(replace(world.loop.rules, monitor=monitor))
+    world.camera([0.03 * n for n in range(1, 21)])
+    world.play(5.0)
+    readings = [len(record.exits) for record in world.records]
+    compared = {name: saved["frames"] for name, saved in monitor.saved().items()}
+    assert compared["1"] == compared["2"] == 20
+    assert 0 < compared["3"] == sum(count == 3 for count in readings)
+
+
 def test_inputs_are_compared_unless_the_camera_says_no(camera: Camera):
     light = histogram(np.linspace(0.0, 255.0, 1000))
     camera.activate(evidence={"input_histograms": {"brightness": light}})
