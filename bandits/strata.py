@@ -89,7 +89,7 @@ class Strata:
         edges = np.array([0.0, *thresholds, 1.0])
         self._guess = self._prior * np.tile(0.5 + 0.25 * (edges[1:] + edges[:-1]), exits)
         self._frames = 0.0  # frames taken in, weighted like the sums
-        self._weight = 1.0  # what the newest frame weighs; see `bandits.ucb`
+        self._weight = 1.0  # what the newest frame weighs; see `Discount` of `bandits.indices`
 
     @property
     def frames(self) -> float:

@@ -19,8 +19,8 @@ class BayesUcb(Index):
     The paper's Bernoulli case needs an inverse incomplete beta function per arm and choice, and rewards
     here are not Bernoulli; for rewards that nearly are, take `kl_ucb`, which is as tight.
 
-    Source: Kaufmann, Cappe and Garivier 2012, "On Bayesian upper confidence bounds for bandit problems", Gaussian
-    case with known variance.
+    Sources: Kaufmann, Cappe and Garivier 2012, "On Bayesian upper confidence bounds for bandit problems"; Kaufmann
+    (arXiv 1601.01190) proves it asymptotically optimal for every exponential family of one parameter, as this is.
 
     Args:
         c: standard deviation of a reward; 1/2 covers every reward within an interval of length 1.
