@@ -18,12 +18,14 @@ A start is made by the policy itself: states that are not its own are refused, a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bandits.policy import Policy
+from bandits.sequential.counts import GRAIN
 from split_core.errors import PolicyFileError
 from split_core.tensors import FloatArray
 
@@ -31,6 +33,7 @@ State = dict[str, Any]
 
 ARM_KEYS = frozenset({"pulls", "sums", "squares", "choices", "weight"})
 STRATA_KEYS = frozenset({"sums", "frames", "weight"})
+MODEL_KEYS = frozenset({"frames", "curve", "counts"})
 BIN_KEYS = frozenset({"verdicts", "right", "frames"})
 
 WEIGHT = 32.0
@@ -43,7 +46,7 @@ def warm_start(make: Callable[[], Policy], states: Sequence[State], *, weight: f
         make: a new policy, with nothing learned; called once per state and once more.
         states: of policies that are the same in all that a state must match, at least one.
         weight: how many observations the start may weigh at most: rewards of arms (side observations are
-            some, too), frames of a grid.
+            some, too), frames of a grid or of the sequential policy.
 
     Returns:
         What `restore` of such a policy takes.
@@ -105,6 +108,26 @@ def _strata(policy: Policy, states: Sequence[State], weight: float) -> State:
     return {"choices": choices, "strata": {**fresh, "sums": cells.ravel().tolist(), "frames": frames, "weight": 1.0}}
 
 
+def _counts(policy: Policy, states: Sequence[State], weight: float) -> State:
+    """The sequential policy's tables, all alike; the curves are those of the device that has seen most."""
+    fresh, models = _fresh(policy, "model", MODEL_KEYS), [state["model"] for state in states]
+    frames = sum(model["frames"] for model in models)
+    share = min(1.0, weight / max(1.0, frames))
+    counts = {name: _scaled([model["counts"][name] for model in models], share) for name in fresh["counts"]}
+    curve = max(models, key=lambda model: float(model["frames"]))["curve"]
+    return {"model": {"frames": min(weight, frames), "curve": curve, "counts": counts}}
+
+
+def _scaled(tables: Sequence[Sequence[list[Any]]], share: float) -> list[list[Any]]:
+    """The sum of tables of places and counts, scaled; in the grain that the policy counts in."""
+    total: Counter[int] = Counter()
+    for places, counts in tables:
+        total.update(dict(zip(places, counts, strict=True)))
+    scaled = {place: round(share * total[place] * GRAIN) / GRAIN for place in sorted(total)}
+    kept = {place: count for place, count in scaled.items() if count}
+    return [list(kept), list(kept.values())]
+
+
 def _verdicts(policy: Policy, states: Sequence[State], weight: float) -> State:
     """Counts of verdicts per bin of confidence, as HI-LCB keeps them."""
     _fresh(policy, "rule", BIN_KEYS)
@@ -125,12 +148,13 @@ def _fresh(policy: Policy, key: str, known: frozenset[str]) -> State:
 def _not_poolable(start: State) -> PolicyFileError:
     return PolicyFileError(
         f"policy {start.get('policy')!r} keeps nothing that devices can pool; warm starts are for bandits over arms "
-        f"that forget nothing or by discount, for grid and for hi_lcb"
+        f"that forget nothing or by discount, for grid, sequential and hi_lcb"
     )
 
 
 POOLS: dict[str, Callable[[Policy, Sequence[State], float], State]] = {
     "strata": _strata,
     "bandit": _arms,
+    "model": _counts,
     "rule": _verdicts,
 }

@@ -10,6 +10,7 @@ import pytest
 
 from bandits import POLICIES
 from bandits.build import make_policy
+from bandits.loss import LossTable
 from bandits.path_model import PathModel
 from bandits.policy import Arm, Policy
 from bandits.regret import arm_means
@@ -28,7 +29,19 @@ UNSURE, SURE, POOR = (0.55, 0.7, 0.95), (0.9, 0.92, 0.95), (0.6, 0.62, 0.6)
 SPLITS = [Arm(split, 0.85) for split in (1, 2, 3)]
 SEEDS = (0, 1, 2)
 
-POOLED = ("grid", "splitee", "splitee_s", "ucbee", "adaee", "ceebert1", "ceebert2", "a_capeen", "hi_lcb", "hi_lcb_lite")
+POOLED = (
+    "sequential",
+    "grid",
+    "splitee",
+    "splitee_s",
+    "ucbee",
+    "adaee",
+    "ceebert1",
+    "ceebert2",
+    "a_capeen",
+    "hi_lcb",
+    "hi_lcb_lite",
+)
 
 Make = Callable[[], Policy]
 
@@ -143,6 +156,51 @@ def test_hi_lcb_starts_with_the_verdicts_of_others() -> None:
     other["rule"] = {"verdicts": [20.0, 0.0], "right": [5.0, 0.0], "frames": 30.0}
     start = warm_start(make, [one, other], weight=12.0)["rule"]
     assert start == {"verdicts": pytest.approx([8.0, 4.0]), "right": pytest.approx([2.0, 4.0]), "frames": 12.0}
+
+
+def trusting(frames: int, power: tuple[float, ...], seed: int) -> Traces:
+    """Exits of the same confidences whatever `power`, which are right with confidence ** power; a last one always."""
+    rng, exits = np.random.default_rng(seed), len(power) + 1
+    labels, ease = rng.integers(0, 10, frames), rng.random((frames, 1))
+    depth, noise = 0.1 * np.arange(exits) / exits, rng.normal(0.0, 0.1, (frames, exits))
+    confidence = np.clip(0.35 + 0.6 * ease + depth + noise, 0.1, 1.0)
+    right = rng.random((frames, exits)) < confidence ** np.array([*power, 0.0])
+    return Traces(confidence, np.where(right, labels[:, None], (labels[:, None] + 1) % 10), labels)
+
+
+def sequential_losses(before: tuple[float, ...], now: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """(600,) loss of a cold and a warm sequential policy, mean over ten streams."""
+    model = PathModel.published(len(now) + 1, per_layer=0.05, offload=0.3)
+
+    def make() -> Policy:
+        return make_policy("sequential", exits=model.exits, rng=np.random.default_rng(0), objective=model.objective)
+
+    learned = [make() for _ in SEEDS]
+    for seed, policy in enumerate(learned):
+        replay(policy, trusting(2000, before, 100 + seed), model, np.random.default_rng(0))
+    states, found = [policy.state() for policy in learned], []
+    for seed in range(10):
+        stream, policies = trusting(600, now, seed), (make(), make())
+        policies[1].restore(warm_start(make, states))
+        table = LossTable(stream, model)
+        found.append([table.run_losses(replay(one, stream, model, np.random.default_rng(0))) for one in policies])
+    cold, warm = np.mean(found, axis=0)
+    return cold, warm
+
+
+def test_a_sequential_policy_leaves_a_wrong_start_within_three_hundred_frames() -> None:
+    """Exits that deserve trust, and exits of the same confidences that do not.
+
+    A right start brings it little: it begins with a belief about all exits of all networks, and learns the rest from
+    a few dozen frames.
+    """
+    sound, shaky = (0.3, 0.3, 0.3), (4.0, 3.0, 2.0)
+    cold, warm = sequential_losses(sound, sound)
+    assert warm.mean() < 1.01 * cold.mean()
+    for before, now in ((sound, shaky), (shaky, sound)):
+        cold, warm = sequential_losses(before, now)
+        assert warm[:300].mean() < 1.2 * cold[:300].mean()
+        assert warm[300:].mean() < 1.03 * cold[300:].mean()
 
 
 @pytest.mark.parametrize("name", [*POLICIES])
