@@ -99,5 +99,5 @@ def named(parameter: str, given: Any) -> tuple[str, dict[str, Any]]:
             f"{parameter}: expected a name ({', '.join(registry)}) or a mapping of it and its parameters, got {given!r}"
         )
     if name not in registry:
-        registry.load(name)
+        registry.load(name)  # says which is nearest
     return name, settings

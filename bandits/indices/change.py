@@ -12,6 +12,8 @@ when changes are global, as a new scene or a new price is, without any forced ex
 Chosen over GLR-klUCB (Besson et al. 2022), M-UCB (Cao et al. 2019) and CUSUM-UCB (Liu et al. 2018): it knows the
 variance, and the rewards here vary far less than their range (a Bernoulli GLR needs ten times as many frames), it has
 no length or size of change to tune, and it keeps what came after the change.
+
+Between changes rewards must be like independent draws: where frames come in long runs of like ones, runs are changes.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ CHECK_EVERY = 32
 
 
 class Bucket(NamedTuple):
-    """Consecutive rewards of one arm, added up; `since` is the choice after which the first of them came."""
+    """Consecutive rewards of one arm: how many, their sums, and the choice after which the first of them came."""
 
     rewards: float
     total: float

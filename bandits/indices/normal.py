@@ -23,7 +23,7 @@ def chance_of_highest(place: int, means: Sequence[float], deviations: Sequence[f
     """P(X_place is the highest), X_j independent N(means_j, deviations_j^2).
 
     The integral of the density of X_place times the distribution functions of all others, by Gauss and Legendre's
-    rule between the knots of all of them: error below 1e-5.  At least the smallest positive double, since a variable
+    rule between the knots of all of them, good to some 1e-5.  At least the smallest positive double, since a variable
     that was drawn highest was possible.
 
     Args:

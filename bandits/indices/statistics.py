@@ -1,7 +1,7 @@
 """What a bandit knows of its arms: how many rewards, their sum and the sum of their squares.
 
-Plain lists, not numpy: at the 10-60 arms of a device one pass over two lists costs less than three numpy
-calls (benchmarks/bandit_speed.py).
+Plain lists, not numpy: at 12 arms faster than three numpy calls, at 60 half as slow again, and any subset of arms
+costs nothing more (benchmarks/bandit_speed.py).
 """
 
 from __future__ import annotations
