@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from bandits import params
+from bandits.indices.build import Choice, policy_bandit
 from bandits.policy import Policy
 from bandits.published.ceebert import SIDES
 from bandits.published.vectors import ThresholdVectors, early_exits
-from bandits.ucb import Ucb
 from split_core.objective import Objective
 
 # Of the exits at layers 2, 5, 7 and 9 of 12: 3 * 3 * 4 * 4 = 144 arms.
@@ -32,16 +32,20 @@ def make_a_capeen(
     at: Any = "published",
     c: float = 1.0,
     side: str = "below",
+    index: Choice = "ucb1",
+    forget: Choice = "none",
 ) -> Policy:
     """Four early exits, every combination of their thresholds; nothing is shipped.
 
     Args:
         exits: K, at least 2; with fewer than 5 the deepest of the four are missing.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu; published with mu = 1 and overheads 1/12, 4/12, 7/12 and 1 over the first exit.
         at: the early exits; "published" is layers 2, 5, 7 and 9 of 12.
         c: exploration weight; 1 as published.
         side: "below" pays all combinations that are nowhere above the played one; "none" the played one only.
+        index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
+        forget: none, as published; or discount, window, change.
 
     Raises:
         ConfigError: a parameter is out of its range.
@@ -49,7 +53,7 @@ def make_a_capeen(
     stops = early_exits("a_capeen", at, exits, LAYERS)
     vectors = list(product(*THRESHOLDS[: len(stops)]))
     settled = SIDES[params.one_of("side", side, ("below", "none"))]
-    bandit = Ucb(len(vectors), c=params.number("c", c, 0.0, 100.0))
+    bandit = policy_bandit(len(vectors), index=index, forget=forget, c=c, rng=rng)
     return ThresholdVectors(
         "a_capeen", exits=exits, stops=stops, vectors=vectors, bandit=bandit, settled=settled, mu=objective.mu
     )

@@ -11,9 +11,9 @@ import numpy as np
 
 from bandits import params
 from bandits.arms import ArmPolicy, ArmTable
+from bandits.indices.build import Choice, policy_bandit
 from bandits.policy import Policy
 from bandits.rewards import UcbeeReward
-from bandits.ucb import Ucb
 from bandits.ucbee import THRESHOLDS, threshold_arms
 from split_core.objective import Objective
 
@@ -27,23 +27,27 @@ def make_adaee(
     thresholds: Sequence[float] = THRESHOLDS,
     c: float = 1.0,
     reward: str = "plain",
+    index: Choice = "ucb1",
+    forget: Choice = "none",
 ) -> Policy:
     """Threshold arms at `split`; only the played one is paid: 0 answered locally, C_L - C_i - mu * ship_i shipped.
 
     Args:
         exits: K, at least 2.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu; published with mu = 1 and an offload that costs a constant o.
         split: where the device stops, 1..K-1.
         thresholds: the arms.
         c: exploration weight; published with .05 to 2.
         reward: "plain" as published; "clip" counts no gain below 0, as its successor UCBEE does.
+        index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
+        forget: none, as published; or discount, window, change.
 
     Raises:
         ConfigError: a parameter is out of its range.
     """
     arms = threshold_arms("adaee", exits, split, thresholds)
     clip = params.one_of("reward", reward, ("plain", "clip")) == "clip"
-    bandit = Ucb(len(arms), c=params.number("c", c, 0.0, 100.0))
+    bandit = policy_bandit(len(arms), index=index, forget=forget, c=c, rng=rng)
     pays = UcbeeReward(arms, mu=objective.mu, clip=clip, side=False)
     return ArmPolicy(ArmTable("adaee", arms, exits=exits), bandit, pays, heads="played")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from bandits import params
+from bandits.indices.build import Choice, policy_bandit
 from bandits.policy import Policy
 from bandits.published.vectors import Settled, ThresholdVectors, Vector, below, early_exits, played_only
-from bandits.ucb import Ucb
 from split_core.objective import Objective
 
 ONE = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
@@ -50,17 +50,21 @@ def make_ceebert1(
     thresholds: Sequence[float] = ONE,
     c: float = 2.0,
     side: str = "none",
+    index: Choice = "ucb1",
+    forget: Choice = "none",
 ) -> Policy:
     """One early exit: answer there or run to the end; nothing is shipped.
 
     Args:
         exits: K, at least 2.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu; published with mu = 1 and .1 for all layers behind the exit.
         at: the early exit, in a list; "published" is layer 3 of 12.
         thresholds: the arms.
         c: exploration weight; 2 as published, far too much for rewards that differ by hundredths.
         side: "none" as published; "below" pays the lower thresholds too, which is valid and faster.
+        index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
+        forget: none, as published; or discount, window, change.
 
     Raises:
         ConfigError: a parameter is out of its range.
@@ -68,7 +72,7 @@ def make_ceebert1(
     stops = early_exits("ceebert1", at, exits, (3,))
     vectors = [(alpha,) for alpha in params.thresholds("thresholds", thresholds)]
     settled = SIDES[params.one_of("side", side, ("none", "below"))]
-    bandit = Ucb(len(vectors), c=params.number("c", c, 0.0, 100.0))
+    bandit = policy_bandit(len(vectors), index=index, forget=forget, c=c, rng=rng)
     return ThresholdVectors(
         "ceebert1", exits=exits, stops=stops, vectors=vectors, bandit=bandit, settled=settled, mu=objective.mu
     )
@@ -83,18 +87,22 @@ def make_ceebert2(
     thresholds: Sequence[float] = TWO,
     c: float = 2.0,
     side: str = "below",
+    index: Choice = "ucb1",
+    forget: Choice = "none",
 ) -> Policy:
     """Two early exits, every pair of thresholds; nothing is shipped.
 
     Args:
         exits: K, at least 2; with 2 there is one early exit only.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu; published with mu = 1 and overheads such as .06 and .04.
         at: the early exits; "published" is layers 3 and 6 of 12.
         thresholds: for both exits.
         c: exploration weight; 2 as published.
         side: "censored" as published, which is biased; "below" pays all pairs that are nowhere above the played
             one, which is not; "none" the played one only.
+        index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
+        forget: none, as published; or discount, window, change.
 
     Raises:
         ConfigError: a parameter is out of its range.
@@ -102,7 +110,7 @@ def make_ceebert2(
     stops = early_exits("ceebert2", at, exits, (3, 6))
     vectors = list(product(params.thresholds("thresholds", thresholds), repeat=len(stops)))
     settled = SIDES[params.one_of("side", side, tuple(SIDES))]
-    bandit = Ucb(len(vectors), c=params.number("c", c, 0.0, 100.0))
+    bandit = policy_bandit(len(vectors), index=index, forget=forget, c=c, rng=rng)
     return ThresholdVectors(
         "ceebert2", exits=exits, stops=stops, vectors=vectors, bandit=bandit, settled=settled, mu=objective.mu
     )

@@ -17,9 +17,9 @@ import numpy as np
 
 from bandits import params
 from bandits.arms import ArmPolicy, ArmTable
+from bandits.indices.build import Choice, policy_bandit
 from bandits.policy import Arm, Costs, Policy
 from bandits.rewards import SplitEESReward
-from bandits.ucb import Ucb
 from split_core.objective import Objective
 
 # MobileNetV2: exits behind layers 3, 6, ..., 18 and the whole network of 19.
@@ -29,21 +29,31 @@ PAPER = Costs(
 
 
 def make_i_splitee(
-    *, exits: int, rng: np.random.Generator, objective: Objective, threshold: float = 0.5, c: float = 1.0
+    *,
+    exits: int,
+    rng: np.random.Generator,
+    objective: Objective,
+    threshold: float = 0.5,
+    c: float = 1.0,
+    index: Choice = "ucb1",
+    forget: Choice = "none",
 ) -> Policy:
     """Arms 1..K at `threshold`, all exits on the way read and paid.
 
     Args:
         exits: K; 7 as published, with the costs of `PAPER` and mu = 1.
-        rng: not used, the rule is deterministic.
+        rng: for an index that draws.
         objective: gives mu.
         threshold: .5 as published.
         c: exploration weight; 1 as published.
+        index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
+        forget: none, as published; or discount, window, change.
 
     Raises:
         ConfigError: a parameter is out of its range.
     """
-    alpha, c = params.number("threshold", threshold, 0.0, 1.0), params.number("c", c, 0.0, 100.0)
+    alpha = params.number("threshold", threshold, 0.0, 1.0)
     arms = [Arm(split, alpha) for split in range(1, exits + 1)]
     table = ArmTable("i_splitee", arms, exits=exits)
-    return ArmPolicy(table, Ucb(len(arms), c=c), SplitEESReward(arms, mu=objective.mu), heads="all")
+    bandit = policy_bandit(len(arms), index=index, forget=forget, c=c, rng=rng)
+    return ArmPolicy(table, bandit, SplitEESReward(arms, mu=objective.mu), heads="all")

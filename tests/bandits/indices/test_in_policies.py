@@ -23,7 +23,7 @@ OF_MEANS = ("ucb1", "kl_ucb", "bayes_ucb", "thompson")  # what the grid can play
 PLAYS = [
     *(
         (name, index, forget)
-        for name in ("splitee", "splitee_s", "ucbee")
+        for name in ("splitee", "splitee_s", "ucbee", "adaee", "i_splitee", "ceebert1", "ceebert2", "a_capeen")
         for index in INDICES
         for forget in FORGETTING
     ),
