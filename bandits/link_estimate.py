@@ -1,14 +1,31 @@
 """A link as the device gets to know it: a line, base + slope * kilobytes, fitted to its own offloads.
 
 Exponentially weighted least squares, so that it follows the link and is right for payloads that are not being
-sent too.
+sent too.  Two things make it forget faster than that:
+
+- **A change.**  Offloads that take longer than a line that was drawn before, and those that do not, come in shares
+  that stay while the link stays, whatever its noise.  When `bandits.change` proves that they do not, all from before
+  is forgotten.
+- **Silence.**  What was measured long ago is worth less: it fades towards what was believed first.  Else a link that
+  was once slow would never be tried again, and never be known to have recovered.
+
+Confidences are watched apart (`bandits.strata_change`): a change of one is no reason to forget the other.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
+from bandits.change import MeanChange
+from split_core.tensors import FloatArray
+
 LINK_DECAY = 0.98  # memory of about 50 offloads
+FALSE_ALARM = 0.01  # chance that a link that stays is ever taken for a changed one
+BLOCK = 8  # offloads between two looks for a change
+WARM = 32  # offloads until a line is drawn that later ones are compared with
+KEPT = 64  # offloads that a new line can be drawn from
 
 
 class LinkModel:
@@ -16,22 +33,56 @@ class LinkModel:
 
     Args:
         base_ms, ms_per_kb: what to believe before anything was measured; worth `weight` offloads.
+
+    Attributes:
+        changes: that were found.
     """
 
     def __init__(self, base_ms: float, ms_per_kb: float, weight: float = 2.0) -> None:
         self._prior = (base_ms, ms_per_kb)
         # Two points on the prior line, so that both its parameters fade as measurements come.
         points = [self._row(kb, base_ms + kb * ms_per_kb) for kb in (0.5, 4.0)]
-        self._sums = weight / 2 * (points[0] + points[1])
+        self._first: FloatArray = weight / 2 * (points[0] + points[1])
+        self._sums, self.changes = self._first, 0
+        self._newest: deque[FloatArray] = deque(maxlen=KEPT)
+        self._since, self._change = 0, MeanChange(FALSE_ALARM, BLOCK)
+        self._reference: tuple[float, float] | None = None
         self._fit()
 
     @staticmethod
-    def _row(kb: float, ms: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _row(kb: float, ms: float) -> FloatArray:
         return np.array([1.0, kb, ms, kb * kb, kb * ms])
 
     def observe(self, payload_bytes: int, link_ms: float) -> None:
         """One offload came back."""
-        self._sums = LINK_DECAY * self._sums + self._row(payload_bytes / 1e3, max(0.0, link_ms))
+        kb, ms = payload_bytes / 1e3, max(0.0, link_ms)
+        row = self._row(kb, ms)
+        self._newest.append(row)
+        self._sums = LINK_DECAY * self._sums + row
+        self._look(kb, ms)
+        self._fit()
+
+    def _look(self, kb: float, ms: float) -> None:
+        """Is this still the link that the reference was drawn for?"""
+        self._since += 1
+        if self._reference is None:
+            if self._since >= WARM:
+                self._reference = (self._base, self._slope)
+            return
+        base, slope = self._reference
+        since = self._change.add(float(ms > base + slope * kb))
+        if since is not None:
+            self.changes += 1
+            self._begin_anew(min(since.outcomes, len(self._newest)))
+
+    def _begin_anew(self, offloads: int) -> None:
+        """Go on with the newest so many offloads, and with nothing from before."""
+        self._sums = np.sum([*self._newest][-offloads:], axis=0)
+        self._since, self._reference = offloads, None
+
+    def fade(self, keep: float) -> None:
+        """What was measured is worth `keep` of itself, the rest is what was believed first; for times of silence."""
+        self._sums = keep * self._sums + (1.0 - keep) * self._first
         self._fit()
 
     def ms(self, payload_bytes: float) -> float:
