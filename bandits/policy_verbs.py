@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bandits import params, path_model
-from bandits.build import make_policy
+from bandits.of_file import FilePolicy
 from bandits.policy import Policy
 from bandits.published.source_threshold import tuned
 from bandits.warm_start import warm_start
@@ -73,9 +73,7 @@ def _learned(policy: PolicyFile, path: Path) -> PolicyState:
 
 
 def _fresh(policy: PolicyFile) -> Policy:
-    section, objective = policy.bandit, policy.objective.build()
-    rng = np.random.default_rng(0)
-    return make_policy(section.name, exits=len(policy.exits), rng=rng, objective=objective, params=section.params)
+    return FilePolicy(policy).make(np.random.default_rng(0), policy.objective.build())
 
 
 def source_threshold_file(path: Path, trace: Path | None, costs: Path | None) -> Told:

@@ -58,10 +58,17 @@ def warm_start(make: Callable[[], Policy], states: Sequence[State], *, weight: f
         make().restore(state)
     policy = make()
     start = policy.state()
+    if "learner" not in start:  # an envelope's own part stays as new: what it promises is this device's to keep
+        policy.restore(_pooled(start, states, weight))
+    else:
+        policy.restore({**start, "learner": _pooled(start["learner"], [one["learner"] for one in states], weight)})
+    return policy.state()
+
+
+def _pooled(start: State, states: Sequence[State], weight: float) -> State:
     for key, pool in POOLS.items():
         if key in start:
-            policy.restore({**start, **pool(policy, states, weight)})
-            return policy.state()
+            return {**start, **pool(start, states, weight)}
     raise _not_poolable(start)
 
 
@@ -88,18 +95,18 @@ def _total(sections: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
     return total
 
 
-def _arms(policy: Policy, states: Sequence[State], weight: float) -> State:
+def _arms(start: State, states: Sequence[State], weight: float) -> State:
     """Counts and sums of rewards per arm."""
-    fresh, sections = _fresh(policy, "bandit", ARM_KEYS), [state["bandit"] for state in states]
+    fresh, sections = _fresh(start, "bandit", ARM_KEYS), [state["bandit"] for state in states]
     kept = _kept(_total(sections, "pulls"), weight)
     sums = {key: (_total(sections, key) * kept).tolist() for key in ("pulls", "sums", "squares")}
     return {"bandit": {**fresh, **sums, "weight": 1.0}}
 
 
-def _strata(policy: Policy, states: Sequence[State], weight: float) -> State:
+def _strata(start: State, states: Sequence[State], weight: float) -> State:
     """A grid's cells: shares and confidences of an exit's bins together, final confidences bin by bin."""
-    fresh, sections = _fresh(policy, "strata", STRATA_KEYS), [state["strata"] for state in states]
-    cells = _total(sections, "sums").reshape(4, policy.state()["exits"], -1)
+    fresh, sections = _fresh(start, "strata", STRATA_KEYS), [state["strata"] for state in states]
+    cells = _total(sections, "sums").reshape(4, start["exits"], -1)
     readings = cells[0].sum(axis=1, keepdims=True)
     cells[:2] *= np.minimum(1.0, weight / np.maximum(readings, 1e-12))
     cells[2:] *= np.stack([_kept(verdicts, weight) for verdicts in cells[2]])
@@ -108,9 +115,9 @@ def _strata(policy: Policy, states: Sequence[State], weight: float) -> State:
     return {"choices": choices, "strata": {**fresh, "sums": cells.ravel().tolist(), "frames": frames, "weight": 1.0}}
 
 
-def _counts(policy: Policy, states: Sequence[State], weight: float) -> State:
+def _counts(start: State, states: Sequence[State], weight: float) -> State:
     """The sequential policy's tables, all alike; the curves are those of the device that has seen most."""
-    fresh, models = _fresh(policy, "model", MODEL_KEYS), [state["model"] for state in states]
+    fresh, models = _fresh(start, "model", MODEL_KEYS), [state["model"] for state in states]
     frames = sum(model["frames"] for model in models)
     share = min(1.0, weight / max(1.0, frames))
     counts = {name: _scaled([model["counts"][name] for model in models], share) for name in fresh["counts"]}
@@ -128,20 +135,20 @@ def _scaled(tables: Sequence[Sequence[list[Any]]], share: float) -> list[list[An
     return [list(kept), list(kept.values())]
 
 
-def _verdicts(policy: Policy, states: Sequence[State], weight: float) -> State:
+def _verdicts(start: State, states: Sequence[State], weight: float) -> State:
     """Counts of verdicts per bin of confidence, as HI-LCB keeps them."""
-    _fresh(policy, "rule", BIN_KEYS)
+    _fresh(start, "rule", BIN_KEYS)
     sums = {key: np.sum([state["rule"][key] for state in states], axis=0) for key in ("verdicts", "right")}
     kept = _kept(sums["verdicts"], weight)
     frames = min(weight, sum(state["rule"]["frames"] for state in states))
     return {"rule": {**{key: (value * kept).tolist() for key, value in sums.items()}, "frames": frames}}
 
 
-def _fresh(policy: Policy, key: str, known: frozenset[str]) -> State:
+def _fresh(start: State, key: str, known: frozenset[str]) -> State:
     """Section `key` of a policy that has learned nothing; what keeps more than `known` forgets by order or draws."""
-    section: State = policy.state()[key]
+    section: State = start[key]
     if not known <= section.keys() or section.keys() - known - {"kind", "generator"}:
-        raise _not_poolable(policy.state())
+        raise _not_poolable(start)
     return section
 
 
@@ -152,7 +159,7 @@ def _not_poolable(start: State) -> PolicyFileError:
     )
 
 
-POOLS: dict[str, Callable[[Policy, Sequence[State], float], State]] = {
+POOLS: dict[str, Callable[[State, Sequence[State], float], State]] = {
     "strata": _strata,
     "bandit": _arms,
     "model": _counts,

@@ -10,6 +10,8 @@ import pytest
 
 from bandits import POLICIES
 from bandits.build import make_policy
+from bandits.envelope import SHRUNK, Envelope, Pledge
+from bandits.guard import Limits
 from bandits.loss import LossTable
 from bandits.path_model import PathModel
 from bandits.policy import Arm, Policy
@@ -201,6 +203,21 @@ def test_a_sequential_policy_leaves_a_wrong_start_within_three_hundred_frames() 
         cold, warm = sequential_losses(before, now)
         assert warm[:300].mean() < 1.2 * cold[:300].mean()
         assert warm[300:].mean() < 1.03 * cold[300:].mean()
+
+
+def test_within_an_envelope_the_learner_starts_warm_and_the_promise_as_new() -> None:
+    pledge = Pledge(target=0.95, false_alarm=0.05, share=0.1, floors=(0.6, 0.5))
+
+    def make() -> Envelope:
+        return Envelope(GRID(), Limits(), exits=EXITS, pledge=pledge)
+
+    learned = make()
+    replay(learned, scene(SURE, 300, 0), MODEL, np.random.default_rng(0))
+    state = learned.state()
+    broken = {**state, "envelope": {**state["envelope"], "stage": SHRUNK, "floors": [0.9, 0.8]}}
+    start = warm_start(make, [state, broken])
+    assert start["envelope"] == make().state()["envelope"]
+    assert start["learner"] == warm_start(GRID, [state["learner"], state["learner"]])
 
 
 @pytest.mark.parametrize("name", [*POLICIES])
