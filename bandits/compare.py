@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits.build import make_policy
 from bandits.hindsight import Hindsight
 from bandits.loss import ErrorCosts
+from bandits.of_file import FilePolicy, policy_over
 from bandits.parallel import Progress, no_progress, run_all
 from bandits.path_model import PathModel
-from bandits.policy import Policy
+from bandits.policy import Arm, Policy
 from bandits.replay import replay_stream
 from bandits.runs import Run, summarise
 from bandits.scenarios.build import make_stream
@@ -34,22 +34,25 @@ class Setting:
     Attributes:
         traces: the trace; what it shifts to, if there is more than one.
         model: costs at the start.
-        policies: name to parameters; "best_fixed" stands for the best fixed arm in hindsight.
+        policies: name to parameters, or to what a policy file asks for; "best_fixed" stands for the best fixed arm
+            in hindsight, and what follows a space in a name only tells it from others: "ucbee c=1".
         scenario: a name of `bandits.scenarios.SCENARIOS`.
         scenario_params: of it.
         frames: length of the stream; that of the traces unless told.
         error_costs: of a wrong answer, as in `bandits.loss.LossTable`.
         points: of a curve that are kept, evenly spaced; all unless told.
+        arms: that the best fixed arm is chosen from; those of `bandits.regret.default_arms` unless told.
     """
 
     traces: Sequence[Traces]
     model: PathModel
-    policies: Mapping[str, Mapping[str, Any]]
+    policies: Mapping[str, Mapping[str, Any] | FilePolicy]
     scenario: str = "stationary"
     scenario_params: Mapping[str, Any] = field(default_factory=dict)
     frames: int | None = None
     error_costs: ErrorCosts = 1.0
     points: int | None = None
+    arms: Sequence[Arm] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def standard_policies(model: PathModel) -> dict[str, dict[str, Any]]:
 
 
 def compare(
-    traces: Traces, model: PathModel, policies: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]
+    traces: Traces, model: PathModel, policies: Mapping[str, Mapping[str, Any] | FilePolicy], seeds: Sequence[int]
 ) -> Comparison:
     """Replay every policy over the same shuffles of `traces`; see `compare_streams`."""
     return compare_streams(Setting((traces,), model, policies), seeds)
@@ -151,7 +154,7 @@ def _play_seed(setting: Setting, task: tuple[int, bool]) -> dict[str, _Played]:
         frames=setting.frames,
         params=setting.scenario_params,
     )
-    hindsight, found = Hindsight(stream, setting.error_costs), {}
+    hindsight, found = Hindsight(stream, setting.error_costs, arms=setting.arms), {}
     phases = [{"name": phase.name, "frames": phase.frames} for phase in stream.phases]
     for name, params in setting.policies.items():
         policy = _policy(name, params, hindsight, np.random.default_rng([seed, 1]))
@@ -168,12 +171,14 @@ def _play_seed(setting: Setting, task: tuple[int, bool]) -> dict[str, _Played]:
     return found
 
 
-def _policy(name: str, params: Mapping[str, Any], hindsight: Hindsight, rng: np.random.Generator) -> Policy:
-    model = hindsight.stream.model
+def _policy(
+    name: str, params: Mapping[str, Any] | FilePolicy, hindsight: Hindsight, rng: np.random.Generator
+) -> Policy:
+    model, name = hindsight.stream.model, name.partition(" ")[0]
     if name == BEST_FIXED:
         arm = hindsight.best[0]
         name, params = "fixed", {"split": arm.split, "threshold": arm.threshold}
-    return make_policy(name, exits=model.exits, rng=rng, objective=model.objective, params=params)
+    return policy_over(name, params, hindsight.stream.traces, rng, model.objective)
 
 
 def _kept(frames: int, points: int | None) -> NDArray[np.int64]:
