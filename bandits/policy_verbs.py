@@ -66,7 +66,9 @@ def _learned(policy: PolicyFile, path: Path) -> PolicyState:
     kept = read_states(path)
     mine = next((one for one in kept if wanted.items() <= one.binding.items()), None)
     if mine is None:
-        raise PolicyFileError(f"{path}: nothing learned under policy {policy.id[:12]} with its bandit")
+        raise PolicyFileError(
+            f"{path}: nothing learned under policy {policy.id[:12]}; expected a 'state' of its bandit"
+        )
     if mine.void:
         raise PolicyFileError(f"{path}: drift has voided what this camera learned; leave it out")
     return mine
