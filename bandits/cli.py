@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from bandits import path_model
 from bandits.compare import BEST_FIXED, Comparison, compare, standard_policies, trivial_policies
 from bandits.measured import LiveRuns, live_rows, measured_model
+from bandits.of_file import FilePolicy
 from bandits.path_model import PathModel
 from bandits.regret import best_fixed_arm
 from bandits.runs import Run
@@ -23,7 +24,7 @@ from split_core import policy as policies
 from split_core import profiles, traces
 from split_core.errors import ConfigError, TraceError
 from split_core.policy import PolicyFile
-from split_core.telemetry.decisions import read_header, read_log
+from split_core.telemetry.decisions import FrameRecord, read_header, read_log
 from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
@@ -42,6 +43,9 @@ def replay_command(
     costs: Annotated[Path | None, typer.Option(help="Costs as JSON, instead of fitting them to logs.")] = None,
     published: Annotated[str, typer.Option(help="The papers' constant costs instead: lambda=0.1,offload=0.3")] = "",
     chosen: Annotated[str, typer.Option("--policies", help="Only these, a,b,c; the trivial ones always.")] = "",
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE that is true of the frames; for the policy file's segments.")
+    ] = None,
     deadline_ms: Annotated[float, typer.Option(help="Later answers are degraded; 0 for none.", min=0)] = 0.0,
     seeds: Annotated[int, typer.Option(help="Shuffles of the trace to average over.", min=1)] = 3,
     save_costs: Annotated[Path | None, typer.Option(help="Write the fitted costs there, as JSON.")] = None,
@@ -54,21 +58,22 @@ def replay_command(
     """
     recorded = traces.load(trace)
     policy = policies.load(policy_file) if policy_file else None
-    runs = _runs(logs or [], policy, recorded.bundle_id)
+    own = _own(policy_file, policy, metadata or ())
+    runs = LiveRuns(_runs(logs or [], recorded.bundle_id), own)
     model = _model(recorded, policy, profile_file, runs, costs, published, deadline_ms or None)
     if save_costs:
         path_model.save(model, save_costs)
     console = Console(stderr=True)
     with console.status("replaying"):
         rows = live_rows(runs, recorded, model, seed=0)
-        comparison = compare(recorded, model, _policies(chosen, model, policy), range(seeds))
+        comparison = compare(recorded, model, _policies(chosen, model, own), range(seeds))
     if as_json:
         print(json.dumps(answer(rows, comparison, recorded, model)))
         return
     Console(soft_wrap=True).print(table([*rows, *comparison.rows], model))
 
 
-def _runs(logs: Sequence[str], policy: PolicyFile | None, bundle_id: str) -> LiveRuns:
+def _runs(logs: Sequence[str], bundle_id: str) -> dict[str, list[FrameRecord]]:
     records = {}
     for item in logs:
         name, equals, path = item.partition("=")
@@ -80,11 +85,15 @@ def _runs(logs: Sequence[str], policy: PolicyFile | None, bundle_id: str) -> Liv
                 f"{path}: a log of bundle {met[:12]}, the trace is of {bundle_id[:12]}; record a trace of it"
             )
         records[name] = list(read_log(Path(path)))
-    return LiveRuns(records, _params(policy))
+    return records
 
 
-def _params(policy: PolicyFile | None) -> dict[str, dict[str, Any]]:
-    return {policy.bandit.name: policy.bandit.params} if policy else {}
+def _own(path: Path | None, policy: PolicyFile | None, metadata: Sequence[str]) -> dict[str, FilePolicy]:
+    """The policy file's bandit, as a camera would play it: within its guard, with the thresholds of its stream."""
+    known = dict(item.split("=", 1) for item in metadata if "=" in item[1:])
+    if len(known) != len(metadata):
+        raise ConfigError(f"--metadata {' '.join(metadata)}: expected KEY=VALUE, each key once, for example site=north")
+    return {policy.bandit.name: FilePolicy(policy, known, folder=path.parent)} if policy and path else {}
 
 
 def _model(
@@ -124,11 +133,12 @@ def _published(text: str, exits: int) -> PathModel:
     return PathModel.published(exits, per_layer=per_layer, offload=offload, head=head, mu=mu)
 
 
-def _policies(chosen: str, model: PathModel, policy: PolicyFile | None) -> dict[str, dict[str, Any]]:
+def _policies(
+    chosen: str, model: PathModel, own: Mapping[str, FilePolicy]
+) -> dict[str, Mapping[str, Any] | FilePolicy]:
     known = standard_policies(model)
-    names = [*trivial_policies(model), *(name.strip() for name in chosen.split(","))] if chosen else list(known)
-    params = _params(policy)
-    return {name: params.get(name, known.get(name, {})) for name in names}
+    names = [*trivial_policies(model), *(name.strip() for name in chosen.split(","))] if chosen else [*known, *own]
+    return {name: own.get(name) or known.get(name, {}) for name in names}
 
 
 def answer(rows: list[dict[str, Any]], comparison: Comparison, recorded: Traces, model: PathModel) -> dict[str, Any]:

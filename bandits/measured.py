@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bandits.build import make_policy
+from bandits.of_file import FilePolicy, policy_over
 from bandits.path_model import PathModel, fit_path_model
 from bandits.policy import Policy
 from bandits.replay import replay
@@ -32,11 +32,11 @@ class LiveRuns:
 
     Attributes:
         records: by name of the policy; a record's `seq` is the trace's row.
-        params: of each policy, for its replay.
+        params: of each policy, for its replay; or what its policy file asks for.
     """
 
     records: Mapping[str, Records]
-    params: Mapping[str, Mapping[str, Any]]
+    params: Mapping[str, Mapping[str, Any] | FilePolicy]
 
 
 def measured_model(
@@ -128,19 +128,12 @@ def live_rows(runs: LiveRuns, traces: Traces, model: PathModel, *, seed: int) ->
                 f"the run {name!r} has frame {samples.max()}, the trace {traces.samples} rows; "
                 f"record the trace over the frames that the run was shown"
             )
+        shown = traces.rows(samples)
         row = summarise(live_run(name, records, samples, traces, model))
-        again = replay(
-            _policy(name, runs, model, seed), traces.rows(samples), model, np.random.default_rng(seed), name=name
-        )
+        again = replay(_policy(name, runs, shown, model, seed), shown, model, np.random.default_rng(seed), name=name)
         rows.append({**row, "replayed": summarise(again)})
     return rows
 
 
-def _policy(name: str, runs: LiveRuns, model: PathModel, seed: int) -> Policy:
-    return make_policy(
-        name,
-        exits=model.exits,
-        rng=np.random.default_rng([seed, 1]),
-        objective=model.objective,
-        params=runs.params.get(name, {}),
-    )
+def _policy(name: str, runs: LiveRuns, shown: Traces, model: PathModel, seed: int) -> Policy:
+    return policy_over(name, runs.params.get(name, {}), shown, np.random.default_rng([seed, 1]), model.objective)
