@@ -30,19 +30,21 @@ def make_a_capeen(
     rng: np.random.Generator,
     objective: Objective,
     at: Any = "published",
-    c: float = 1.0,
+    c: float = 0.1,
     side: str = "below",
     index: Choice = "ucb1",
     forget: Choice = "none",
 ) -> Policy:
     """Four early exits, every combination of their thresholds; nothing is shipped.
 
+    As published: `c: 1`, with mu = 1 and overheads 1/12, 4/12, 7/12 and 1 over the first exit.
+
     Args:
         exits: K, at least 2; with fewer than 5 the deepest of the four are missing.
         rng: for an index that draws.
-        objective: gives mu; published with mu = 1 and overheads 1/12, 4/12, 7/12 and 1 over the first exit.
+        objective: gives mu.
         at: the early exits; "published" is layers 2, 5, 7 and 9 of 12.
-        c: exploration weight; 1 as published.
+        c: exploration weight.
         side: "below" pays all combinations that are nowhere above the played one; "none" the played one only.
         index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
         forget: none, as published; or discount, window, change.

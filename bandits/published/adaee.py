@@ -25,7 +25,7 @@ def make_adaee(
     objective: Objective,
     split: int = 1,
     thresholds: Sequence[float] = THRESHOLDS,
-    c: float = 1.0,
+    c: float = 0.1,
     reward: str = "plain",
     index: Choice = "ucb1",
     forget: Choice = "none",
@@ -38,7 +38,7 @@ def make_adaee(
         objective: gives mu; published with mu = 1 and an offload that costs a constant o.
         split: where the device stops, 1..K-1.
         thresholds: the arms.
-        c: exploration weight; published with .05 to 2.
+        c: exploration weight, published with .05 to 2; with 1 and more it explores for tens of thousands of frames.
         reward: "plain" as published; "clip" counts no gain below 0, as its successor UCBEE does.
         index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
         forget: none, as published; or discount, window, change.

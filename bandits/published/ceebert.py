@@ -48,21 +48,23 @@ def make_ceebert1(
     objective: Objective,
     at: Any = "published",
     thresholds: Sequence[float] = ONE,
-    c: float = 2.0,
-    side: str = "none",
+    c: float = 0.1,
+    side: str = "below",
     index: Choice = "ucb1",
     forget: Choice = "none",
 ) -> Policy:
     """One early exit: answer there or run to the end; nothing is shipped.
 
+    As published: `c: 2, side: none`, with mu = 1 and .1 for all layers behind the exit.
+
     Args:
         exits: K, at least 2.
         rng: for an index that draws.
-        objective: gives mu; published with mu = 1 and .1 for all layers behind the exit.
+        objective: gives mu.
         at: the early exit, in a list; "published" is layer 3 of 12.
         thresholds: the arms.
-        c: exploration weight; 2 as published, far too much for rewards that differ by hundredths.
-        side: "none" as published; "below" pays the lower thresholds too, which is valid and faster.
+        c: exploration weight.  2, as published, is far too much for rewards that differ by thousandths.
+        side: "below", a frame pays all thresholds up to the played one; "none", the played one only.
         index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
         forget: none, as published; or discount, window, change.
 
@@ -85,22 +87,26 @@ def make_ceebert2(
     objective: Objective,
     at: Any = "published",
     thresholds: Sequence[float] = TWO,
-    c: float = 2.0,
+    c: float = 0.1,
     side: str = "below",
     index: Choice = "ucb1",
     forget: Choice = "none",
 ) -> Policy:
     """Two early exits, every pair of thresholds; nothing is shipped.
 
+    As published: `c: 2, side: censored`, with mu = 1 and overheads such as .06 and .04.  On a published log that
+    ends at a bad pair and regrets more than a pair drawn for every frame
+    (tests/bandits/published/test_threshold_vectors.py).
+
     Args:
         exits: K, at least 2; with 2 there is one early exit only.
         rng: for an index that draws.
-        objective: gives mu; published with mu = 1 and overheads such as .06 and .04.
+        objective: gives mu.
         at: the early exits; "published" is layers 3 and 6 of 12.
         thresholds: for both exits.
-        c: exploration weight; 2 as published.
-        side: "censored" as published, which is biased; "below" pays all pairs that are nowhere above the played
-            one, which is not; "none" the played one only.
+        c: exploration weight.
+        side: "below", a frame pays all pairs that are nowhere above the played one; "none", the played one only;
+            "censored", see `as_published`.
         index: which bandit of `bandits.indices`; see `bandits.ucbee.make_ucbee`.
         forget: none, as published; or discount, window, change.
 

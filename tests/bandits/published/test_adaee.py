@@ -50,7 +50,7 @@ def test_clipped_a_verdict_less_sure_than_the_exit_gains_nothing() -> None:
 
 def test_ucbee_without_side_observations_is_clipped_adaee() -> None:
     frames = [tuple(row) for row in np.random.default_rng(0).random((300, 2)).tolist()]
-    published = made("ucbee", side="none", c=1.0)
+    published = made("ucbee", side="none")
     assert learned(published, frames) == learned(made("adaee", reward="clip"), frames)
 
 

@@ -18,6 +18,7 @@ from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.tensors import FloatArray
 from tests.bandits.frames import context, observed, random_traces, readings_of
+from tests.bandits.published_traces import bert, stream, told
 
 PAIRS = list(product((0.4, 0.6, 0.8), repeat=2))
 
@@ -143,6 +144,37 @@ def test_valid_side_observations_are_unbiased_and_the_authors_are_not() -> None:
     assert np.abs(bias(below)).max() < 0.012
     assert np.abs(bias(played_only)).max() < 0.02
     assert np.abs(bias(as_published)).max() > 0.04
+
+
+@pytest.mark.parametrize(
+    ("side", "c", "least", "most"), [("below", 0.1, 0.0, 0.2), ("none", 2.0, 0.8, 1.0), ("censored", 2.0, 1.0, 2.0)]
+)
+def test_ceebert_with_two_exits_on_a_published_log(side: str, c: float, least: float, most: float) -> None:
+    """As published it misses the best pair, as in the authors' own output, and does worse than chance."""
+    played = [ceebert_run(side, c, seed) for seed in range(3)]
+    regret, missed = np.mean([one[0] for one in played]), sum(one[1] > 0.005 for one in played)
+    told(f"CeeBERT2 / random, c={c}, side {side}", f"{least} to {most}", f"{regret:.2f}, bad pair in {missed} of 3")
+    assert least <= regret < most
+    assert missed == (3 if side == "censored" else 0)
+
+
+def ceebert_run(side: str, c: float, seed: int) -> tuple[float, float]:
+    """Regret after 10,000 frames as a share of a random pair's, and what the pair with the highest mean falls short."""
+    confidence = bert().confidence
+    subject = make_policy(
+        "ceebert2", exits=12, rng=np.random.default_rng(0), objective=Objective(mu=1.0), params={"side": side, "c": c}
+    )
+    given, pairs = context(priced(0.06, 0.04)), subject.state()["arms"]
+    gains = (confidence - confidence[:, 2:3])[:, [2, 5, 11]] - [0.0, 0.06, 0.1]
+    means = np.array([np.choose(stops(confidence[:, [2, 5]], pair), gains.T).mean() for pair in pairs])
+    lost = 0.0
+    for row in confidence[stream(bert(), 10_000, seed)].tolist():
+        seen = observed(subject, given, readings_of(row))
+        subject.learn(seen)
+        lost += float(means.max() - means[seen.plan.arm_index])
+    kept = subject.state()["bandit"]
+    believed = int((np.array(kept["sums"]) / np.maximum(1.0, kept["pulls"])).argmax())
+    return lost / float(10_000 * (means.max() - means.mean())), float(means.max() - means[believed])
 
 
 def test_exits_are_where_the_papers_have_them_in_twelve_layers() -> None:
