@@ -64,14 +64,8 @@ def make_h2t2(
     alphas = params.thresholds("thresholds", thresholds)
     costly = params.number("miss", miss, 0.0, 1e6)
     eta, epsilon = chosen_rates(len(alphas) ** 2, horizon, learning_rate, exploration, worst=max(1.0, costly))
-    rule = PairRule(
-        alphas,
-        positive=params.whole("positive", positive, 0, 1_000_000),
-        miss=costly,
-        eta=eta,
-        epsilon=epsilon,
-        rng=rng,
-    )
+    alarm = params.whole("positive", positive, 0, 1_000_000)
+    rule = PairRule(alphas, positive=alarm, miss=costly, eta=eta, epsilon=epsilon, rng=rng)
     return OffloadPolicy("h2t2", rule, split=where, exits=exits, mu=objective.mu)
 
 
