@@ -27,7 +27,7 @@ from rich.table import Table
 
 from benchmarks.calibration import demo_traces
 from benchmarks.drift_damage import DAMAGES
-from benchmarks.drift_stream import INTAKE, PROMISE, Site, Stream
+from benchmarks.drift_stream import INTAKE, PROMISE, SLACK, Site, Stream
 from benchmarks.harness import Goal, arguments, at_least, at_most, report
 from partitioner.calibrate.codecs import CodecTable
 from partitioner.calibrate.fit import Wishes, fit
@@ -100,6 +100,7 @@ def row(stream: Stream, site: Site) -> dict[str, Any]:
         "by": what,
         "alert_by_confidences": stream.alert(site.monitor(inputs=False))[0],
         "mean_falls": stream.mean_falls(),
+        "detectors": stream.firing(site.monitor()),
     }
 
 
@@ -160,7 +161,9 @@ def best_us(call: Any, number: int) -> float:
 
 
 def table(steady: dict[str, Any]) -> Table:
-    shown = Table("damage", title=f"frames of damage until the alert and until early answers fall below {PROMISE}")
+    shown = Table(
+        "damage", title=f"frames of damage until the alert and until early answers fall below {PROMISE - SLACK}"
+    )
     for column in ("all", "early", "alert", "by confidences", "falls", "after clean: alert", "by confidences", "falls"):
         shown.add_column(column, justify="right")
     for name, one in steady.items():

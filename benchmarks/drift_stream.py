@@ -95,6 +95,15 @@ class Stream:
         fired = next((frame for frame, _ in enumerate(self.seen(monitor), 1) if monitor.void), None)
         return fired, f"{monitor.cause.detector} {monitor.cause.exit}" if monitor.cause else ""
 
+    def firing(self, monitor: DriftMonitor) -> dict[str, int]:
+        """After how many frames each finding fires first."""
+        fired: dict[str, int] = {}
+        for frame, found in enumerate(self.seen(monitor), 1):
+            for finding in found:
+                if finding.drift.fired:
+                    fired.setdefault(f"{finding.detector} {finding.exit}", frame)
+        return fired
+
     def mean_falls(self) -> int | None:
         """The frame from which on the mean over all early answers so far stays two points under the promise."""
         count = np.cumsum(self.early)

@@ -173,14 +173,21 @@ def policies_table(rows: list[dict[str, Any]], ship: str) -> Table:
     return table
 
 
+ALARMS = {
+    "all exits": "all_exits_fire_after",
+    "by confidence": "confidence_fires_after",
+    "alarm": "fires_after",
+}
+
+
 def drift_table(rows: dict[str, dict[str, Any]]) -> Table:
     table = Table("texts", title="drift: PSI and KS of exit 1's confidences, KS of tokens and of pieces of words")
-    for column in ("accuracy", "agrees", "early", "PSI", "KS", "tokens", "pieces", "by confidence", "alarm"):
+    for column in ("accuracy", "agrees", "early", "PSI", "KS", "tokens", "pieces", *ALARMS):
         table.add_column(column, justify="right")
     for name, row in rows.items():
         right = "unknown" if row["accuracy"] is None else f"{row['accuracy']:.1%}"
         told = [f"{row['agrees']:.1%}", f"{row['early']:.0%}", *(_number(row[key]) for key in SHOWN)]
-        table.add_row(name, right, *told, *(_after(row[key]) for key in ("confidence_fires_after", "fires_after")))
+        table.add_row(name, right, *told, *(_after(row[key]) for key in ALARMS.values()))
     return table
 
 

@@ -18,6 +18,7 @@ from partitioner.chain import Chain
 from partitioner.data import Samples
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle
+from split_core.drift.ks import ks
 from split_core.drift.monitor import DriftMonitor
 from split_core.policy import PolicyFile
 from split_core.traces import Traces
@@ -161,6 +162,21 @@ class Watcher:
                     fired.setdefault(finding.detector, count)
         return fired, {one.detector: one.drift.value for one in monitor.findings()}
 
+    def all_exits_fire_after(self, traces: Traces) -> int | None:
+        """After how many texts, if every exit read every text; inputs are not compared."""
+        monitor = DriftMonitor(self.policy.evidence.confidence_histograms)
+        for count, confidence in enumerate(traces.confidence.tolist(), 1):
+            for exit, value in enumerate(confidence, 1):
+                monitor.see(exit, value)
+            if monitor.void:
+                return count
+        return None
+
+    def ks_of_exits(self, traces: Traces) -> list[float]:
+        """Distance of all texts' confidences from calibration, per exit."""
+        pairs = zip(self.policy.evidence.confidence_histograms, traces.confidence.T, strict=True)
+        return [ks(one.counts, _counts(one.edges, values)) for one, values in pairs]
+
     def monitor(self) -> DriftMonitor:
         """As a device makes it."""
         evidence, first = self.policy.evidence, self.thresholds[0]
@@ -187,8 +203,15 @@ class Watcher:
             **{name: values.get(name) for name in SHOWN},
             "confidence_fires_after": min(by_confidence, default=None),
             "fires_after": min(fired.values(), default=None),
+            "all_exits_fire_after": self.all_exits_fire_after(traces),
+            "ks_of_exits": self.ks_of_exits(traces),
             "fired": fired,
         }
+
+
+def _counts(edges: Sequence[float], values: NDArray[np.float64]) -> list[int]:
+    found: list[int] = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1).tolist()
+    return found
 
 
 def streams(watcher: Watcher, pairs: Sequence[tuple[str, int]], others: int) -> Iterator[tuple[str, dict[str, Any]]]:
