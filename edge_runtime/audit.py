@@ -139,7 +139,7 @@ class Auditor:
             self.tally.lost += 1
             return _tell(ticket, audit.observation)
         verdict = ticket.rules.reader.read(event.exit, event.logits, None, ticket.readings)
-        self._costs.observe_offload(audit.cut, audit.payload_bytes, event.link_ms, event.cloud_ms)
+        self._costs.observe_offload(audit.cut, audit.payload_bytes, event.link_ms, event.cloud_ms, event.idle_s)
         record = _record(audit, verdict, event)
         self.tally.agree += record.agrees
         self.tally.differ += not record.agrees

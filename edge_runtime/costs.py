@@ -1,7 +1,8 @@
 """What every path costs now: begun from the profile, corrected by every frame.
 
 Device steps and payload sizes are exponential means; the link is the line of `bandits.link_estimate`, which
-replay uses too, so that a replayed policy knows no more of a link than a camera would.
+replay uses too, so that a replayed policy knows no more of a link than a camera would.  What else makes up the way
+to the worker is in `edge_runtime.way`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from bandits.link_estimate import LinkModel as LinkModel
 from bandits.policy import Costs
+from edge_runtime.way import Way
 from split_core.objective import Objective
 from split_core.profiles import HwProfile
 
@@ -28,10 +30,14 @@ class CostBook:
         objective: what costs what.
         ship_input: may the compressed input leave the device?
         link: prior of the link.
+
+    Attributes:
+        link: as given.
+        way: to the worker, with that link.
     """
 
     def __init__(self, profile: HwProfile, objective: Objective, *, ship_input: bool, link: LinkModel) -> None:
-        self._objective, self._ship_input, self.link = objective, ship_input, link
+        self._objective, self._ship_input, self.link, self.way = objective, ship_input, link, Way(link)
         self._segment_ms = [0.0, *(float(ms) for ms in np.diff(profile.device_ms()))]
         self._head_ms = [float(ms) for ms in profile.head_ms()]
         self._encode_ms = [float(ms) for ms in profile.encode_ms()]
@@ -69,9 +75,25 @@ class CostBook:
         self._payload_bytes[cut] += DEVICE_RATE * (payload_bytes - self._payload_bytes[cut])
         self._costs = None
 
-    def observe_offload(self, cut: int, payload_bytes: int, link_ms: float, cloud_ms: float) -> None:
-        """One offload came back, in time or not."""
-        self.link.observe(payload_bytes, link_ms)
+    def at(self, now: float, idle_s: float) -> None:
+        """Time has passed, and nothing was sent for so long."""
+        if self.way.at(now, idle_s):
+            self._costs = None
+
+    def observe_loss(self, cut: int, payload_bytes: int, waited_ms: float) -> None:
+        """One offload was given up after so long."""
+        self.way.lost(payload_bytes, waited_ms - self.way.queue_ms - self._cloud_ms[cut])
+        self._costs = None
+
+    def observe_queue(self, queue_ms: float) -> None:
+        """How long a frame's offload waited in the worker; an audit, which lets others pass, says nothing of that."""
+        self.way.waited(queue_ms)
+
+    def observe_offload(
+        self, cut: int, payload_bytes: int, link_ms: float, cloud_ms: float, idle_s: float = 0.0
+    ) -> None:
+        """One offload came back, in time or not; nothing had been sent for `idle_s` before it."""
+        self.way.observe(payload_bytes, link_ms, idle_s)
         if self._heard[cut]:
             self._cloud_ms[cut] += 0.05 * (cloud_ms - self._cloud_ms[cut])
         else:
@@ -88,7 +110,7 @@ class CostBook:
 
     def ship_ms(self, cut: int) -> float:
         """Expected time from handing over the payload of `cut` to its answer."""
-        return self._encode_ms[cut] + self.link.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
+        return self._encode_ms[cut] + self.way.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
 
     def costs(self) -> Costs:
         """What a policy is told, in units of the objective; priced anew after every offload and every 16 frames."""

@@ -14,7 +14,7 @@ from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, S
 from edge_runtime.audit import Audit, Auditor
 from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook
-from edge_runtime.offload import Offloader, Reply
+from edge_runtime.offload import Loss, Offloader, Reply
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Prefix
 from edge_runtime.raw import Raw, probe, read_all
@@ -139,7 +139,9 @@ class EdgeLoop:
 
     def _begin(self, rules: Rules, deadline_at_s: float) -> Plan:
         left_ms = self._budget.left_ms(deadline_at_s)
-        cloud = self._offloader.available(self._clock())
+        now = self._clock()
+        cloud = self._offloader.available(now)
+        self._costs.at(now, self._offloader.idle_s(now))
         splits = self._budget.splits(0 if cloud and rules.ship_input else 1, self._prefix.exits, left_ms)
         return rules.policy.begin(Context(splits, cloud, max(0.0, left_ms), self._costs.costs()))
 
@@ -219,13 +221,19 @@ class EdgeLoop:
             if isinstance(event, Reply):
                 self._take(ticket, event)
             else:
-                self._lost.append((ticket, event.reason))
+                self._miss(ticket, event)
+
+    def _miss(self, ticket: Ticket, loss: Loss) -> None:
+        self._lost.append((ticket, loss.reason))
+        if loss.waited_ms and ticket.parcel:
+            self._costs.observe_loss(ticket.parcel.cut, ticket.parcel.payload_bytes, loss.waited_ms)
 
     def _take(self, ticket: Ticket, reply: Reply) -> None:
         assert ticket.parcel is not None
         verdict = ticket.rules.reader.read(reply.exit, reply.logits, None, ticket.readings)
         parcel = ticket.parcel
-        self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms)
+        self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms, reply.idle_s)
+        self._costs.observe_queue(reply.queue_ms)
         cost = self._finish(ticket, Ending(verdict, "cloud", reply=reply))
         if ticket.plan.learns:
             ticket.rules.policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))

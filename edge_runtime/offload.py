@@ -48,6 +48,7 @@ class InFlight:
     ticket: object  # the loop's own: which frame this is
     parcel: Parcel
     sent_at_s: float
+    idle_s: float  # before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Reply:
         ticket: as given to `submit`.
         logits: (C,) float32 of exit `exit`.
         link_ms: round trip without the worker's queue and compute.
+        idle_s: how long nothing had been sent before it.
     """
 
     ticket: object
@@ -66,6 +68,7 @@ class Reply:
     link_ms: float
     queue_ms: float
     cloud_ms: float
+    idle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Loss:
 
     ticket: object
     reason: str
+    waited_ms: float = 0.0  # of a timeout
 
 
 class Offloader:
@@ -109,6 +113,7 @@ class Offloader:
         self._codecs, self._clock, self._on_change = codecs, clock, on_change
         self._said, self._unanswered = "", 0
         self._audits: Ledger[InFlight] = Ledger(1)
+        self._sent_at_s = float("-inf")
 
     def introduce(self, hello: wire.Hello, codecs: dict[str, tuple[str, Codec]]) -> None:
         """Another policy file is in force: say so from now on, and pack as it says."""
@@ -125,6 +130,10 @@ class Offloader:
     def quiet(self, now: float) -> bool:
         """Could something be sent that disturbs nobody: is nothing in flight?"""
         return self.reachable(now) and not len(self._ledger) and not self._audits.full
+
+    def idle_s(self, now: float) -> float:
+        """How long nothing has been sent."""
+        return now - self._sent_at_s
 
     def pack(self, cut: int, tensors: Sequence[Array]) -> tuple[Encoded, ...]:
         """Encode what crosses `cut`.
@@ -145,10 +154,11 @@ class Offloader:
             due_at_s: when to give it up, so that there is time for a local answer.
         """
         now, request_id = self._clock(), self._ledger.new_id()
+        sent = InFlight(ticket, parcel, now, self.idle_s(now))
         if self._ledger.full or not self._send(request_id, parcel, (deadline_at_s - now) * 1e3):
             self._fail(now, "nobody to send to")
             return False
-        self._ledger.open(request_id, InFlight(ticket, parcel, now), due_at_s)
+        self._ledger.open(request_id, sent, due_at_s)
         return True
 
     def submit_audit(self, parcel: Parcel, ticket: object, *, patience_s: float) -> bool:
@@ -157,15 +167,19 @@ class Offloader:
         It leaves the breaker alone, lost or answered: what is late for a frame is not for an audit.
         """
         now, request_id = self._clock(), self._ledger.new_id()
+        sent = InFlight(ticket, parcel, now, self.idle_s(now))
         if not self.quiet(now) or not self._send(request_id, parcel, patience_s * 1e3):
             return False
-        self._audits.open(request_id, InFlight(ticket, parcel, now), now + patience_s)
+        self._audits.open(request_id, sent, now + patience_s)
         return True
 
     def _send(self, request_id: int, parcel: Parcel, left_ms: float) -> bool:
         codec = self._codecs[_kind(parcel.cut)][0]
         message = wire.Offload(request_id, self._hello.bundle_id, parcel.cut, codec, left_ms, parcel.tensors)
-        return self._channel.send(wire.encode(message))
+        if not self._channel.send(wire.encode(message)):
+            return False
+        self._sent_at_s = self._clock()
+        return True
 
     def poll(self) -> list[Reply | Loss]:
         """Everything that was answered, refused or lost since the last call; sends probes that are due."""
@@ -177,7 +191,7 @@ class Offloader:
         now = self._clock()
         while (entry := self._ledger.pop_due(now)) is not None:
             self._fail(now, "no answer in time")
-            events.append(Loss(entry.ticket, "timeout"))
+            events.append(Loss(entry.ticket, "timeout", (now - entry.sent_at_s) * 1e3))
         while (entry := self._audits.pop_due(now)) is not None:
             events.append(Loss(entry.ticket, "timeout"))
         if self._breaker.probe_due(now):
@@ -233,7 +247,7 @@ class Offloader:
             return None
         total_ms = (self._clock() - entry.sent_at_s) * 1e3
         link_ms = max(0.0, total_ms - verdict.queue_ms - verdict.cloud_ms)
-        return Reply(entry.ticket, verdict.exit, logits, link_ms, verdict.queue_ms, verdict.cloud_ms)
+        return Reply(entry.ticket, verdict.exit, logits, link_ms, verdict.queue_ms, verdict.cloud_ms, entry.idle_s)
 
     def _take_refusal(self, refusal: wire.Refusal) -> Loss | None:
         now = self._clock()
