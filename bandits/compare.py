@@ -16,13 +16,15 @@ from bandits.of_file import FilePolicy, policy_over
 from bandits.parallel import Progress, no_progress, run_all
 from bandits.path_model import PathModel
 from bandits.policy import Arm, Policy
+from bandits.published.leaky import Leaky
 from bandits.replay import replay_stream
 from bandits.runs import Run, summarise
 from bandits.scenarios.build import make_stream
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
-BEST_FIXED = "best_fixed"  # not a policy that could be deployed: the arm is chosen in hindsight
+# No policies that could be deployed: the one's arm is chosen in hindsight, the other is told what no device knows.
+BEST_FIXED, LEAKY = "best_fixed", "splitee_s_leaky"
 BAND = (5.0, 95.0)  # percentiles over the seeds
 BANDED = ("accuracy", "agreement", "mean_cost", "mean_loss", "loss_ratio", "regret")
 
@@ -178,7 +180,10 @@ def _policy(
     if name == BEST_FIXED:
         arm = hindsight.best[0]
         name, params = "fixed", {"split": arm.split, "threshold": arm.threshold}
-    return policy_over(name, params, hindsight.stream.traces, rng, model.objective)
+    traces = hindsight.stream.traces
+    if name == LEAKY:
+        return Leaky(policy_over("splitee_s", params, traces, rng, model.objective), traces)
+    return policy_over(name, params, traces, rng, model.objective)
 
 
 def _kept(frames: int, points: int | None) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """What the authors of SplitEE-S and I-SplitEE let their bandits know: the final exit's reading of every frame.
 
-A device has it only for frames that it shipped, so this is for replay, to compare with: no policy of the registry,
-no policy file can name it, and a run of it must be labelled as what it is.
+A device has it only for frames that it shipped, so this is for replay, to compare with (`offramp replay` calls it
+splitee_s_leaky): it is in no registry, and no policy file can name it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 from bandits.policy import Action, Context, Observation, Plan, Policy
 from split_core.readings import Reading
 from split_core.traces import Traces
-
-NAME = "splitee_s (told the final exit of every frame)"
 
 
 class Leaky:

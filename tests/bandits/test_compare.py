@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bandits.compare import BEST_FIXED, compare, standard_policies, trivial_policies
+from bandits import POLICIES
+from bandits.compare import BEST_FIXED, LEAKY, compare, standard_policies, trivial_policies
+from bandits.path_model import PathModel
 from bandits.regret import best_fixed_arm
 from split_core.errors import ConfigError, ProfileError
 from tests.bandits.frames import path_model, random_traces
@@ -44,6 +46,14 @@ def test_the_best_fixed_arm_is_the_line_of_no_regret() -> None:
     arm, _ = best_fixed_arm(TRACES, MODEL)
     assert found.runs[BEST_FIXED].name == BEST_FIXED
     assert set(found.runs[BEST_FIXED].exit) <= {arm.split, 3}
+
+
+def test_the_leak_of_splitee_s_is_a_line_of_its_own_and_no_policy() -> None:
+    model, asked = PathModel.published(3, per_layer=0.02, offload=0.1), {"threshold": 0.6}
+    found = compare(TRACES, model, {"splitee_s": asked, LEAKY: asked}, [0])
+    assert [row["name"] for row in found.rows] == ["splitee_s", "splitee_s_leaky"]
+    assert found.runs[LEAKY].arm.tolist() != found.runs["splitee_s"].arm.tolist()
+    assert LEAKY not in POLICIES
 
 
 def test_numbers_are_means_over_the_seeds() -> None:
