@@ -13,13 +13,17 @@ from bandits.build import make_policy
 from bandits.path_model import PathModel
 from bandits.policy import Policy
 from bandits.replay import replay
+from edge_runtime.memory import PolicyMemory
+from edge_runtime.ticket import Rules
 from split_core import policy as policies
 from split_core import traces
 from split_core.cli import main
+from split_core.criteria.max_prob import MaxProb
 from split_core.drift.base import Drift
-from split_core.drift.monitor import Finding
+from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.policy import BanditSection, ExitSection, PolicyFile
 from split_core.policy_state import PolicyState, document, read_states
+from split_core.readings import ExitCalibration, Reader
 from tests.bandits.frames import random_traces
 
 EXITS = 3
@@ -59,7 +63,10 @@ def test_a_new_camera_gets_a_state_that_it_takes(tmp_path: Path, policy_path: Pa
     assert json.loads(capsys.readouterr().out)["cameras"] == 2
     start = read_states(out)[0]
     assert start.binding == kept[0].binding
-    fresh().restore(start.state)
+    memory = PolicyMemory(out, kept[0].binding, every_s=5.0, clock=lambda: 0.0)
+    rules = Rules(Reader([ExitCalibration()] * EXITS, MaxProb()), fresh(), MODEL.objective, True, DriftMonitor(()))
+    assert memory.restore(rules).startswith("going on from")
+    assert rules.policy.state() == start.state
     assert sum(start.state["bandit"]["pulls"]) == pytest.approx(20.0)
 
 
