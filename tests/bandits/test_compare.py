@@ -49,7 +49,7 @@ def test_the_best_fixed_arm_is_the_line_of_no_regret() -> None:
 
 
 def test_the_leak_of_splitee_s_is_a_line_of_its_own_and_no_policy() -> None:
-    model, asked = PathModel.published(3, per_layer=0.02, offload=0.1), {"threshold": 0.6}
+    model, asked = PathModel.published(3, per_layer=0.1, offload=0.1), {"threshold": 0.5}
     found = compare(TRACES, model, {"splitee_s": asked, LEAKY: asked}, [0])
     assert [row["name"] for row in found.rows] == ["splitee_s", "splitee_s_leaky"]
     assert found.runs[LEAKY].arm.tolist() != found.runs["splitee_s"].arm.tolist()
