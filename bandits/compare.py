@@ -17,6 +17,7 @@ from bandits.parallel import Progress, no_progress, run_all
 from bandits.path_model import PathModel
 from bandits.policy import Arm, Policy
 from bandits.published.leaky import Leaky
+from bandits.published.sample_oracle import SampleOracle
 from bandits.replay import replay_stream
 from bandits.runs import Run, summarise
 from bandits.scenarios.build import make_stream
@@ -24,7 +25,7 @@ from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
 # No policies that could be deployed: the one's arm is chosen in hindsight, the other is told what no device knows.
-BEST_FIXED, LEAKY = "best_fixed", "splitee_s_leaky"
+BEST_FIXED, LEAKY, ORACLE = "best_fixed", "splitee_s_leaky", "sample_oracle"
 BAND = (5.0, 95.0)  # percentiles over the seeds
 BANDED = ("accuracy", "agreement", "mean_cost", "mean_loss", "loss_ratio", "regret")
 
@@ -181,6 +182,8 @@ def _policy(
         arm = hindsight.best[0]
         name, params = "fixed", {"split": arm.split, "threshold": arm.threshold}
     traces = hindsight.stream.traces
+    if name == ORACLE:
+        return SampleOracle(hindsight.losses)
     if name == LEAKY:
         return Leaky(policy_over("splitee_s", params, traces, rng, model.objective), traces)
     return policy_over(name, params, traces, rng, model.objective)

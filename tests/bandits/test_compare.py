@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import POLICIES
-from bandits.compare import BEST_FIXED, LEAKY, compare, standard_policies, trivial_policies
+from bandits.compare import BEST_FIXED, LEAKY, ORACLE, compare, standard_policies, trivial_policies
 from bandits.path_model import PathModel
 from bandits.regret import best_fixed_arm
 from split_core.errors import ConfigError, ProfileError
@@ -54,6 +54,13 @@ def test_the_leak_of_splitee_s_is_a_line_of_its_own_and_no_policy() -> None:
     assert [row["name"] for row in found.rows] == ["splitee_s", "splitee_s_leaky"]
     assert found.runs[LEAKY].arm.tolist() != found.runs["splitee_s"].arm.tolist()
     assert LEAKY not in POLICIES
+
+
+def test_the_oracle_of_every_frame_is_below_the_best_fixed_arm_and_no_policy() -> None:
+    found = compare(TRACES, MODEL, {ORACLE: {}, BEST_FIXED: {}}, [0])
+    oracle, fixed = (row["mean_loss"] for row in found.rows)
+    assert oracle < fixed
+    assert ORACLE not in POLICIES
 
 
 def test_numbers_are_means_over_the_seeds() -> None:
