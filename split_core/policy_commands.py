@@ -16,7 +16,7 @@ from split_core import policy as policies
 from split_core import profiles, traces
 from split_core.config import parsed
 from split_core.errors import ConfigError, PolicyFileError
-from split_core.policy import PolicyFile
+from split_core.policy import OPTIONAL, PolicyFile
 from split_core.policy_reports import shadow_report
 from split_core.policy_state import read_states, told
 from split_core.policy_store import PolicyStore, policy_path
@@ -245,6 +245,8 @@ def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
         key, equals, value = item.partition("=")
         *sections, last = key.split(".")
         target: Any = document
+        if sections and sections[0] in OPTIONAL:
+            document.setdefault(sections[0], {})
         for section in sections:
             target = target.get(section) if isinstance(target, dict) else None
         if not equals or not isinstance(target, dict):

@@ -12,9 +12,10 @@ from edge_runtime.keeping import Keeping, promise
 from edge_runtime.proposal import Proposals, proposed
 from split_core import policy as policies
 from split_core.drift.monitor import Finding
-from split_core.errors import PolicyFileError
+from split_core.errors import ConfigError, PolicyFileError
 from split_core.evidence import Evidence, PromiseSection
 from split_core.policy import BanditSection, ExitSection, PolicyFile
+from split_core.policy_commands import change
 from split_core.policy_guard import EnvelopeSection, SegmentsSection
 from split_core.readings import Reading
 from split_core.telemetry.metrics import EdgeMetrics, exposition
@@ -94,6 +95,13 @@ def test_a_file_without_an_envelope_has_the_id_it_had_and_one_with_it_another(ca
     assert plain.id != enveloped.id
     policies.save(enveloped, tmp_path / "e.yaml")
     assert policies.load(tmp_path / "e.yaml") == enveloped
+
+
+def test_a_file_gets_an_envelope_by_setting_one_value(camera: Camera):
+    made = change(camera.policy, ["envelope.share=0.02", "envelope.fallback=[0.99, null]"])
+    assert made.envelope == EnvelopeSection(share=0.02, fallback=(0.99, None))
+    with pytest.raises(ConfigError, match=r"envelope\.share"):
+        change(camera.policy, ["envelope.target=0.98"])
 
 
 def test_a_proposal_has_no_threshold_below_the_floors_and_no_promise_that_was_broken():
