@@ -141,6 +141,28 @@ def test_a1_errors_and_totals_are_the_authors() -> None:
 
 
 @pytest.mark.parametrize(
+    ("exits", "disagreement"),
+    [
+        (4, [0, 0.3461, 0.36384, 0.35996]),
+        (6, [0, 0.4355, 0.47942, 0.44766, 0.41828, 0.42972]),
+    ],
+)
+def test_a1_exits_disagree_with_the_first_as_often_as_published(exits: int, disagreement: list[float]) -> None:
+    predictions, _ = imdb(exits)
+    assert (predictions != predictions[:, :1]).mean(axis=0) == pytest.approx(disagreement)
+
+
+@pytest.mark.parametrize(("exits", "published"), [(4, 0.1443), (6, 0.226)])
+def test_a1_dominance_is_violated_as_often_as_published(exits: int, published: float) -> None:
+    """Right at some exit, wrong at a later one."""
+    predictions, labels = imdb(exits)
+    right = predictions == labels[:, None]
+    violated = float((np.diff(right.astype(int), axis=1) < 0).any(axis=1).mean())
+    told(f"A1 dominance violated, {exits} exits", f"{100 * published:.2f} %", f"{100 * violated:.2f} %")
+    assert violated == pytest.approx(published, abs=5e-4)
+
+
+@pytest.mark.parametrize(
     ("exits", "which", "published"),
     [
         (4, "CS-1", {2: 49900, 3: 83, 4: 17}),
