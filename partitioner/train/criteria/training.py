@@ -91,15 +91,15 @@ def train_criterion(bundle: Bundle, examples: Examples, plan: CriterionPlan, out
         raise DataError(f"{bundle.manifest.name}: has one exit, so nothing can leave early")
     learn, measure = plan.schedule.split(len(examples))
     traces = seen(bundle, examples, plan, steps)
-    lesson = Lesson(traces, learn, measure, plan.schedule, _special(bundle))
+    lesson = Lesson(traces, learn, measure, plan.schedule, special_tokens(bundle))
     with steps(f"training {plan.criterion}", 1):
         taught = trainer.fit(lesson)
     marks = {CRITERION: np.array(plan.criterion), BUNDLE: np.array(bundle.id)}
     try:
-        sha256 = write_arrays({**_compact(taught), **marks}, out)
+        sha256 = write_arrays({**compact(taught), **marks}, out)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror})") from error
-    rows = judged(plan.criterion, _compact(taught), traces.rows(measure))
+    rows = judged(plan.criterion, compact(taught), traces.rows(measure))
     return Trained(sha256, rows, (len(learn), len(measure)), taught.epochs, examples.labels is not None)
 
 
@@ -158,12 +158,13 @@ def auroc(score: FloatArray, right: NDArray[np.bool_]) -> float | None:
     return float((ranks[right].sum() - good * (good + 1) / 2) / (good * (len(right) - good)))
 
 
-def _special(bundle: Bundle) -> tuple[int, ...]:
+def special_tokens(bundle: Bundle) -> tuple[int, ...]:
+    """Ids that say nothing of a text: its padding."""
     said = bundle.manifest.preprocess
     return (said.pad_id,) if isinstance(said, Tokeniser) else ()
 
 
-def _compact(taught: Taught) -> dict[str, Array]:
+def compact(taught: Taught) -> dict[str, Array]:
     """As they are written: half the size is exact enough for what was learned in float32."""
     return {
         name: value.astype(np.float32) if value.dtype == np.float64 and value.ndim > 1 else value
