@@ -30,8 +30,9 @@ class Counts:
         groups: groups of labels that are kept apart.
 
     Attributes:
-        seen: (K-1, G, STATES) readings whose right label is known, by exit, group of their label and state.
+        seen: (K-1, G, STATES) readings whose right label is known or guessed, by exit, group of their label and state.
         wrong: of those, how many were wrong.
+        checked: (K-1, STATES) of the readings those whose right label is known.
         earlier_wrong: (K-1, BINS) how often the exit before was wrong, where this one differs from it.
         steps: (K-2, STATES, TARGETS) from a state of exit k to one of exit k+1.
         starts: (K-1, BINS) first readings of a frame.
@@ -45,6 +46,7 @@ class Counts:
         shapes = {
             "seen": (readable, groups, STATES),
             "wrong": (readable, groups, STATES),
+            "checked": (readable, STATES),
             "earlier_wrong": (readable, BINS),
             "steps": (between, STATES, TARGETS),
             "starts": (readable, BINS),
@@ -55,25 +57,28 @@ class Counts:
         self._groups = groups
         self._cells = {name: array("d", bytes(8 * int(np.prod(shape)))) for name, shape in shapes.items()}
         views = {name: _view(self._cells[name], shape) for name, shape in shapes.items()}
-        self.seen, self.wrong, self.earlier_wrong = views["seen"], views["wrong"], views["earlier_wrong"]
+        self.seen, self.wrong, self.checked = views["seen"], views["wrong"], views["checked"]
+        self.earlier_wrong = views["earlier_wrong"]
         self.steps, self.starts, self.turns = views["steps"], views["starts"], views["turns"]
         self.firsts, self.missed = views["firsts"], views["missed"]
         self._views = views
 
-    def take_path(self, exits: Sequence[int], groups: Sequence[int], states: Sequence[int]) -> None:
-        """Count one frame's readings: where it began and every step to the next exit."""
+    def take_path(
+        self, exits: Sequence[int], groups: Sequence[int], states: Sequence[int], weights: Sequence[float]
+    ) -> None:
+        """Count one frame's readings: where it began, and every step to the next exit by its weight."""
         cells = self._cells
         steps, turns = cells["steps"], cells["turns"]
         cells["starts"][(exits[0] - 1) * BINS + states[0] % BINS] += 1.0
         cells["firsts"][groups[0]] += 1.0
         for place in range(1, len(exits)):
             state = states[place]
-            steps[((exits[place - 1] - 1) * STATES + states[place - 1]) * TARGETS + state] += 1.0
+            steps[((exits[place - 1] - 1) * STATES + states[place - 1]) * TARGETS + state] += weights[place]
             if state < BINS:
                 turns[groups[place - 1] * self._groups + groups[place]] += 1.0
 
     def take_verdict(
-        self, exit: int, group: int, state: int, wrong: float, earlier_wrong: float, weight: float
+        self, exit: int, group: int, state: int, wrong: float, earlier_wrong: float, weight: float, checked: bool
     ) -> None:
         """Count whether a reading was right, as far as that is known.
 
@@ -84,11 +89,14 @@ class Counts:
             wrong: probability that it was wrong, 0 or 1 after a verdict.
             earlier_wrong: the same of the exit read before; only counted where the two differ.
             weight: 1 for a verdict, less for a guess.
+            checked: is it a verdict?
         """
         cells = self._cells
         cell = ((exit - 1) * self._groups + group) * STATES + state
         cells["seen"][cell] += weight
         cells["wrong"][cell] += int(wrong * weight * GRAIN + 0.5) / GRAIN
+        if checked:
+            cells["checked"][(exit - 1) * STATES + state] += weight
         if state < BINS:
             place = (exit - 1) * BINS + state
             cells["earlier_wrong"][place] += int(earlier_wrong * weight * GRAIN + 0.5) / GRAIN
@@ -107,11 +115,12 @@ class Counts:
             view /= GRAIN
 
     def state(self) -> dict[str, Any]:
-        """Where every table is not 0, and what is there."""
+        """Every table as gaps between places that are not 0, and what is there."""
         found = {}
         for name, cells in self._cells.items():
             places = [place for place, value in enumerate(cells) if value]
-            found[name] = [places, [_short(cells[place]) for place in places]]
+            gaps = [place - before for before, place in zip([0, *places], places, strict=False)]
+            found[name] = [gaps, [_short(cells[place]) for place in places]]
         return found
 
     def restore(self, state: Mapping[str, Any], policy: str) -> None:
@@ -138,11 +147,11 @@ def _table(state: Mapping[str, Any], name: str, size: int, policy: str) -> Float
     found = state.get(name)
     table = np.zeros(size)
     if not isinstance(found, list) or len(found) != 2 or not isinstance(found[0], list):
-        raise PolicyFileError(f"saved state of policy {policy!r}: {name} must be places and counts")
-    places, count = found[0], len(found[0])
-    if not all(type(place) is int and 0 <= place < size for place in places) or len(set(places)) != count:
-        raise PolicyFileError(f"saved state of policy {policy!r}: {name} must name places from 0 to {size - 1} once")
-    table[places] = saved.numbers({name: found[1]}, name, count, policy, least=0.0)
+        raise PolicyFileError(f"saved state of policy {policy!r}: {name} must be gaps and counts")
+    gaps = found[0]
+    if not all(type(gap) is int and gap >= min(place, 1) for place, gap in enumerate(gaps)) or sum(gaps) >= size:
+        raise PolicyFileError(f"saved state of policy {policy!r}: {name} must have places up to {size - 1}")
+    table[np.cumsum(gaps, dtype=np.int64)] = saved.numbers({name: found[1]}, name, len(gaps), policy, least=0.0)
     if (table > MOST).any():
         raise PolicyFileError(f"saved state of policy {policy!r}: {name} holds counts above {MOST:g}")
     return table

@@ -6,7 +6,6 @@ that of all groups, a step on those of states that are as sure; answers are neve
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +29,7 @@ class Estimates:
 
     Attributes:
         wrong: (K-1, G, STATES) probability that the reading's label is wrong.
-        width: of the same shape, one unit of confidence width around it.
+        width: of the same shape, its standard deviation.
         earlier_wrong: (K-1, BINS) the same of the exit before, where this one differs from it.
         earlier_width: of the same shape.
         steps: (K-2, STATES, TARGETS) probability of the next state.
@@ -51,25 +50,24 @@ class Estimates:
     error: FloatArray
 
 
-def estimate(counts: Counts, curve: Curve, error: FloatArray, frames: float) -> Estimates:
+def estimate(counts: Counts, curve: Curve, error: FloatArray) -> Estimates:
     """What `counts` say now.
 
     Args:
         counts: of exits 1..K-1.
         curve: fitted to them.
         error: (G,) cost of a wrong answer of the group before any was seen.
-        frames: taken in so far; bounds widen with their logarithm.
     """
-    log = math.log(2.0 + frames)
-    wrong, seen = _wrong(counts, curve)
+    wrong = _wrong(counts, curve)
+    checked, spread = counts.checked[:, None, :], curve.spread(counts.checked)[:, None, :]
     steps = _steps(counts.steps)
     differing = counts.seen[:, :, :BINS].sum(axis=1)
     earlier = (counts.earlier_wrong + PRIOR * 0.5) / (differing + PRIOR)
     return Estimates(
         wrong,
-        _width(wrong, seen, log),
+        np.hypot(spread * PRIOR / (checked + PRIOR), _deviation(wrong, checked)),
         earlier,
-        _width(earlier, differing, log),
+        np.hypot(0.5 * PRIOR / (differing + PRIOR), _deviation(earlier, differing)),
         steps,
         _starts(counts.starts, steps),
         _shares(counts.turns),
@@ -78,24 +76,25 @@ def estimate(counts: Counts, curve: Curve, error: FloatArray, frames: float) -> 
     )
 
 
-def _width(share: FloatArray, seen: FloatArray, log: float) -> FloatArray:
-    result: FloatArray = np.sqrt(np.maximum(share * (1.0 - share), LEAST_VARIANCE) * log / (seen + PRIOR))
+def _deviation(share: FloatArray, seen: FloatArray) -> FloatArray:
+    """Standard deviation of a share that leans on PRIOR, as far as it comes from what was seen."""
+    result: FloatArray = np.sqrt(np.maximum(share * (1.0 - share), LEAST_VARIANCE) * seen) / (seen + PRIOR)
     return result
 
 
-def _wrong(counts: Counts, curve: Curve) -> tuple[FloatArray, FloatArray]:
-    """(K-1, G, STATES) share of wrong answers, and the readings with a verdict that it stands on."""
+def _wrong(counts: Counts, curve: Curve) -> FloatArray:
+    """(K-1, G, STATES) share of wrong answers."""
     seen, wrong = counts.seen.sum(axis=1), counts.wrong.sum(axis=1)
     prior = 1.0 - curve.right()
     # Beyond exit 1 few frames have their first reading: it leans on all readings there.
     kins_seen, kins_wrong = (each.reshape(-1, KINS, BINS) for each in (seen, wrong))
     pooled = kins_wrong.sum(axis=1) + PRIOR * prior[:, FIRST * BINS :]
     prior[1:, FIRST * BINS :] = (pooled / (kins_seen.sum(axis=1) + PRIOR))[1:]
-    share = falling((wrong + PRIOR * prior) / (seen + PRIOR), seen + PRIOR)
+    share = falling((wrong + PRIOR * prior) / (seen + PRIOR), seen + PRIOR)[:, None, :]
     if counts.seen.shape[1] == 1:
-        return share[:, None, :], seen[:, None, :]
+        return share
     own = counts.seen + PRIOR
-    return falling((counts.wrong + PRIOR * share[:, None, :]) / own, own), counts.seen
+    return falling((counts.wrong + PRIOR * share) / own, own)
 
 
 _AHEAD = np.tril(np.full((BINS - 1, BINS - 1), 1e300), -1)

@@ -12,16 +12,23 @@ from bandits.sequential.counts import Counts
 from bandits.sequential.curve import HIGH, LOW, Curve
 from bandits.sequential.estimates import Estimates, estimate
 from bandits.sequential.states import BINS, Groups, state_of
+from bandits.sequential.values import DEEPER, Moves
 from split_core.errors import PolicyFileError
 from split_core.readings import Reading
 from split_core.tensors import FloatArray
 
 # Estimates are made anew after an eighth more frames, but after so many at the latest.
-MOST_FRAMES = 64
+MOST_FRAMES = 128
 # A guess at what the cloud would have said weighs so much of a verdict.
-GUESS = 0.3
+GUESS = 0.15
 # Where neither of two readings is right, an even earlier one with a third label is, in so many cases.
 THIRD = 0.3
+# A frame that was looked at whole makes estimates as old as so many others do.
+LOOKED = 16
+# So much weighs what was read where the frame would have ended before.
+OFF_PATH = 0.2
+
+Path = tuple[list[int], list[int], list[int]]  # exits, groups and states of a frame's readings
 
 
 class Model:
@@ -42,26 +49,31 @@ class Model:
         self._frames, self._fresh = 0.0, 0  # taken in, and since the last refresh
         self.estimates = self._estimated()
 
-    def observe(self, readings: Sequence[Reading], final: Reading | None, answered: int) -> float:
+    def observe(
+        self, readings: Sequence[Reading], final: Reading | None, answered: int, moves: Moves | None = None
+    ) -> float:
         """Take in one frame, and return the loss that its answer is expected to have brought.
 
         Args:
             readings: of exits 1..K-1 that were read, ascending; not empty.
             final: what the full network says, where it is known.
             answered: exit of the reading that was given as the answer where it is not.
+            moves: what would have been done in every state, for a frame that went on regardless.
         """
         path = self._path(readings)
-        self._counts.take_path(*path)
+        weights = [1.0] * len(readings) if moves is None else _weights(path, moves)
+        self._counts.take_path(*path, weights)
         if final is None:
             loss = self._guess(readings, path, answered)
         else:
-            self._verdicts(readings, path, final.label)
+            self._verdicts(readings, path, final.label, weights)
             loss = 0.0
         self._frames += 1.0
-        self._fresh += 1
+        # Full information is worth having at once.
+        self._fresh += 1 if moves is None else LOOKED
         return loss
 
-    def _path(self, readings: Sequence[Reading]) -> tuple[list[int], list[int], list[int]]:
+    def _path(self, readings: Sequence[Reading]) -> Path:
         exits, groups, states, before = [], [], [], None
         for reading in readings:
             exits.append(reading.exit)
@@ -70,16 +82,16 @@ class Model:
             before = reading
         return exits, groups, states
 
-    def _verdicts(self, readings: Sequence[Reading], path: tuple[list[int], list[int], list[int]], final: int) -> None:
+    def _verdicts(self, readings: Sequence[Reading], path: Path, final: int, weights: Sequence[float]) -> None:
         before = False
-        for reading, exit, group, state in zip(readings, *path, strict=True):
+        for reading, exit, group, state, weight in zip(readings, *path, weights, strict=True):
             wrong = reading.label != final
-            self._counts.take_verdict(exit, group, state, wrong, before, 1.0)
+            self._counts.take_verdict(exit, group, state, wrong, before, weight, True)
             if wrong:
                 self._counts.take_error(group, self._error_costs[min(final, len(self._error_costs) - 1)])
             before = wrong
 
-    def _guess(self, readings: Sequence[Reading], path: tuple[list[int], list[int], list[int]], answered: int) -> float:
+    def _guess(self, readings: Sequence[Reading], path: Path, answered: int) -> float:
         """A frame that was answered here: what its last readings say about the earlier ones."""
         exits, groups, states = path
         exit, group, state = exits[-1], groups[-1], states[-1]
@@ -93,7 +105,7 @@ class Model:
         chances = [wrong if one.label == last else earlier if one.label == before else third for one in readings]
         for place in range(len(readings) - 1):
             past = chances[place - 1] if place else 0.0
-            self._counts.take_verdict(exits[place], groups[place], states[place], chances[place], past, GUESS)
+            self._counts.take_verdict(exits[place], groups[place], states[place], chances[place], past, GUESS, False)
         return loss if answered == exit else earlier * float(self.estimates.error[groups[-2]])
 
     def due(self) -> bool:
@@ -117,7 +129,7 @@ class Model:
         self.estimates = self._estimated()
 
     def _estimated(self) -> Estimates:
-        return estimate(self._counts, self._curve, self._error, self._frames)
+        return estimate(self._counts, self._curve, self._error)
 
     def identity(self) -> dict[str, Any]:
         """What a saved state must match."""
@@ -139,12 +151,22 @@ class Model:
             PolicyFileError: it is none, or of another network.
         """
         frames = saved.number(state, "frames", policy, least=0.0)
-        weights = np.reshape(saved.numbers(state, "curve", 3 * (self._exits - 1), policy), (-1, 3))
+        weights = np.reshape(saved.numbers(state, "curve", 3 * self._exits, policy), (-1, 3))
         if (weights < LOW).any() or (weights > HIGH).any():
             raise PolicyFileError(f"saved state of policy {policy!r}: a curve is out of its bounds")
         self._counts.restore(saved.section(state, "counts", policy), policy)
         self._frames, self._fresh, self._curve.weights = frames, 0, weights
         self.estimates = self._estimated()
+
+
+def _weights(path: Path, moves: Moves) -> list[float]:
+    """Readings beyond where a frame would have ended are of frames that seldom get there: easy ones."""
+    weights, weight = [], 1.0
+    for exit, group, state in zip(*path, strict=True):
+        weights.append(weight)
+        if weight == 1.0 and moves[exit - 1] and moves[exit - 1][group][state] != DEEPER:
+            weight = OFF_PATH
+    return weights
 
 
 def _guessed_errors(groups: Groups, error_costs: Sequence[float]) -> FloatArray:

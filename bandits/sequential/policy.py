@@ -15,12 +15,14 @@ from bandits.sequential.model import Model
 from bandits.sequential.prices import Prices
 from bandits.sequential.safeguard import Budget, Watch
 from bandits.sequential.states import Groups, state_of
-from bandits.sequential.values import DEEPER, RECALL, SHIP, Values, induce
+from bandits.sequential.values import DEEPER, RECALL, SHIP, Moves, Trust, Values, induce
 from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.readings import Reading
 
 NAME = "sequential"
+# Where nothing is expected to be gained, so much of the budget is spent on making sure.
+IDLE = 0.4
 _DEEPER = Deeper()
 _MOST_CLASSES = 1000
 
@@ -33,9 +35,10 @@ def make_sequential(
     error_cost: float | Sequence[float] = 1.0,
     by_class: int = 0,
     first: int = 8,
-    look: float = 0.002,
+    look: float = 0.6,
     caution: float = 0.1,
     hope: float = 0.1,
+    doubt: float = 0.0,
     deviations: float = 1.0,
     discount: float = 1.0,
 ) -> Policy:
@@ -52,6 +55,7 @@ def make_sequential(
         look: share of all loss that may be spent on such frames later on.
         caution: widths that an answer is taken to be worse than estimated, when it is given.
         hope: widths that it is taken to be better, when going there is considered.
+        doubt: widths by which following them must still be better than the known policies.
         deviations: standard errors by which playing must be worse than the known policies to be stopped.
         discount: weight of what is one frame older; 1 never forgets.
 
@@ -71,8 +75,11 @@ def make_sequential(
         Watch(params.number("deviations", deviations, 0.0, 100.0)),
         exits=exits,
         mu=objective.mu,
-        caution=params.number("caution", caution, 0.0, 100.0),
-        hope=params.number("hope", hope, 0.0, 100.0),
+        trust=Trust(
+            params.number("caution", caution, 0.0, 100.0),
+            params.number("hope", hope, 0.0, 100.0),
+            params.number("doubt", doubt, 0.0, 100.0),
+        ),
     )
 
 
@@ -81,14 +88,15 @@ class SequentialPlan(Plan):
     """A plan with the moves that it is played by.
 
     Attributes:
-        values: the moves; None for a frame that is run until the full network's answer is known, and for one that
-            is shipped at once or run to the end.
+        values: the moves; None for a frame that is looked at whole, shipped at once or run to the end.
         prices: of its context.
+        looked: the moves that a frame that is looked at whole does not follow.
         known: is it one of the two policies that need no learning?
     """
 
     values: Values | None = None
     prices: Prices | None = None
+    looked: Moves | None = None
     known: bool = False
 
 
@@ -101,63 +109,63 @@ class Sequential:
         watch: over what playing earned.
         exits: K.
         mu: errors that one unit of cost is worth.
-        caution: see `values.induce`.
-        hope: see `values.induce`.
+        trust: in what was learned.
     """
 
-    def __init__(
-        self, model: Model, budget: Budget, watch: Watch, *, exits: int, mu: float, caution: float, hope: float
-    ) -> None:
+    def __init__(self, model: Model, budget: Budget, watch: Watch, *, exits: int, mu: float, trust: Trust) -> None:
         self.model, self._budget, self._watch = model, budget, watch
-        self._exits, self._mu, self._caution, self._hope = exits, mu, caution, hope
+        self._exits, self._mu, self._trust = exits, mu, trust
         self._answers = [Answer(exit) for exit in range(exits + 1)]
         self._key: tuple[Costs, tuple[int, ...], bool] | None = None
-        self._prices: Prices | None = None
-        self._values: Values | None = None
+        self._outlook: _Outlook | None = None
 
     def begin(self, context: Context) -> Plan:
         """Decide where to read first, or to look at the frame whole."""
-        prices, values = self._solved(context)
-        best = min(prices.known, *values.begin)
-        if best == np.inf:
+        outlook = self._outlook_of(context)
+        prices, budget = outlook.prices, self._budget
+        if outlook.best == np.inf:
             return Plan(context, tuple(range(1, max(1, prices.deepest) + 1)), learns=False)
-        self._budget.paid += best
-        if self._budget.allows() and prices.look < np.inf:
-            self._budget.look(prices.look - best)
-            return self._looked(context, prices)
-        if prices.known < np.inf and self._watch.harmful():
-            if not self._budget.allows(2.0):
+        budget.paid += outlook.best
+        if budget.allows(outlook.excess, 1.0 if outlook.sure else IDLE):
+            budget.look(outlook.excess)
+            return self._looked(context, outlook)
+        if prices.known < np.inf:
+            if not outlook.sure:
                 return self._known(context, prices)
-            self._budget.spend(self._watch.mean)
-        return self._played(context, prices, values)
+            if self._watch.harmful():
+                if not budget.allows(outlook.excess, 2.0):
+                    return self._known(context, prices)
+                budget.spend(self._watch.mean)
+        return self._played(context, outlook)
 
-    def _solved(self, context: Context) -> tuple[Prices, Values]:
-        """Prices of `context`, and the values that follow from them and from all that is known."""
+    def _outlook_of(self, context: Context) -> _Outlook:
+        """What `context` offers, by its prices and all that is known."""
         if self.model.due():
             self.model.refresh()
-            self._values = None
-        key = self._key
+            self._outlook = None
+        key, outlook = self._key, self._outlook
         if key is None or key[0] is not context.costs or key[1:] != (context.splits, context.cloud):
-            prices = Prices.of(context, self._mu)
             self._key = context.costs, context.splits, context.cloud
-            if prices != self._prices:
-                self._prices, self._values = prices, None
-        assert self._prices is not None
-        if self._values is None:
-            self._values = induce(self.model.estimates, self._prices, caution=self._caution, hope=self._hope)
-        return self._prices, self._values
+            prices = Prices.of(context, self._mu)
+            if outlook is not None and prices != outlook.prices:
+                outlook = None
+        else:
+            prices = outlook.prices if outlook is not None else Prices.of(context, self._mu)
+        if outlook is None:
+            self._outlook = outlook = _outlook(prices, induce(self.model.estimates, prices, self._trust))
+        return outlook
 
-    def _looked(self, context: Context, prices: Prices) -> Plan:
+    def _looked(self, context: Context, outlook: _Outlook) -> Plan:
+        prices = outlook.prices
         end = (self._exits,) if prices.ship[prices.last] > prices.after_look else ()
-        return SequentialPlan(context, (*range(1, prices.last + 1), *end))
+        moves = outlook.values.moves if self._budget.settled else None
+        return SequentialPlan(context, (*range(1, prices.last + 1), *end), looked=moves)
 
     def _known(self, context: Context, prices: Prices) -> Plan:
         return SequentialPlan(context, () if prices.ship[0] <= prices.whole else (self._exits,), known=True)
 
-    def _played(self, context: Context, prices: Prices, values: Values) -> Plan:
-        start = _start(values, prices)
-        heads = tuple(range(start, prices.deepest + 1)) if start else ()
-        return SequentialPlan(context, heads, values=values, prices=prices)
+    def _played(self, context: Context, outlook: _Outlook) -> Plan:
+        return SequentialPlan(context, outlook.heads, values=outlook.values, prices=outlook.prices)
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
         """Look the move up."""
@@ -197,14 +205,15 @@ class Sequential:
             if not readings:
                 return
         action = observation.action
-        error = self.model.observe(readings, final, action.exit if isinstance(action, Answer) else 0)
+        moves = plan.looked if isinstance(plan, SequentialPlan) else None
+        error = self.model.observe(readings, final, action.exit if isinstance(action, Answer) else 0, moves)
         if isinstance(plan, SequentialPlan) and plan.prices is not None and plan.prices.known < np.inf:
             self._watch.take(error + plan.prices.path(observation), plan.prices.known)
 
     def state(self) -> dict[str, Any]:
         """All that was learned, as JSON types."""
         learned = self.model.state()
-        self._values = None
+        self._outlook = None
         return {
             **self._identity(),
             "model": learned,
@@ -228,14 +237,42 @@ class Sequential:
         tried_budget.restore(budget, NAME)
         tried_watch.restore(watch, NAME)
         self.model.restore(saved.section(state, "model", NAME), NAME)
-        self._budget, self._watch, self._values = tried_budget, tried_watch, None
+        self._budget, self._watch, self._outlook = tried_budget, tried_watch, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What follows from one context's prices.
+
+    Attributes:
+        prices: of the context.
+        values: what to do.
+        heads: exits to read, from the best one to begin with.
+        best: loss that is expected of the frame.
+        excess: what looking at it whole costs beyond that, infinite where it cannot be done.
+        sure: does following the moves beat what needs no learning?
+    """
+
+    prices: Prices
+    values: Values
+    heads: tuple[int, ...]
+    best: float
+    excess: float
+    sure: bool
+
+
+def _outlook(prices: Prices, values: Values) -> _Outlook:
+    best, start = min(values.begin), _start(values, prices)
+    excess = prices.look - best if best < np.inf else np.inf
+    sure = 0 < start < prices.exits and values.sober[start] <= prices.known
+    return _Outlook(prices, values, tuple(range(start, prices.deepest + 1)) if start else (), best, excess, sure)
 
 
 def _start(values: Values, prices: Prices) -> int:
     """Where to read first; exits are skipped only to save the cost of reading them."""
-    begin, best = values.begin, 1 if prices.exits > 1 else 0
+    begin, best = values.begin, min(1, prices.last)
     spared = 0.0
-    for exit in range(2, prices.exits):
+    for exit in range(2, prices.last + 1):
         spared += prices.head[exit - 1]
         if spared > 0.0 and begin[exit] < begin[best]:
             best = exit

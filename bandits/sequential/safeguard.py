@@ -15,6 +15,7 @@ from bandits import saved
 LEAST_FRAMES = 50.0
 # Older frames count for half when so many are in the mean.
 MEMORY = 2000.0
+FLOOR = 0.0005
 # A known loss that changed by more than this share is another world: what was earned before says nothing.
 SAME_WORLD = 0.05
 
@@ -31,9 +32,18 @@ class Budget:
         self._first, self._share = first, share
         self.looked = self.spent = self.paid = 0.0
 
-    def allows(self, most: float = 1.0) -> bool:
-        """May this frame be spent on learning?  `most` scales the share."""
-        return self.looked < self._first or self.spent < most * self._share * self.paid
+    def allows(self, excess: float, most: float) -> bool:
+        """May `excess` be spent on learning from this frame?  `most` scales the share."""
+        if excess == math.inf:
+            return False
+        if self.looked < self._first:
+            return True
+        return self.spent < most * (self._share * math.sqrt(self.paid * max(0.0, excess)) + FLOOR * self.paid)
+
+    @property
+    def settled(self) -> bool:
+        """Are the first frames over?"""
+        return self.looked > self._first
 
     def look(self, excess: float) -> None:
         """One frame was looked at, and cost `excess` more than it had to."""
