@@ -8,7 +8,7 @@ from pathlib import Path
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
 from split_core import config
-from split_core.errors import SplitError
+from split_core.errors import ArtefactError, SplitError, of_disk
 from split_core.telemetry.logs import log_to_stderr
 
 
@@ -25,6 +25,11 @@ def main(arguments: list[str]) -> int:
     except SplitError as error:
         print(f"offramp edge: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if not (said := of_disk(error)):
+            raise
+        print(f"offramp edge: {said}", file=sys.stderr)
+        return ArtefactError.exit_code
     return 0
 
 

@@ -99,6 +99,7 @@ class EdgeApp:
             answer_within_s=config.deadline_ms / 1e3,
         )
         self.loop = self._make_loop(config, loaded)
+        self._stack.callback(lambda: self._memory.close(self.loop.rules))
         self._watch = self._follow(config, loaded)
         self._serve(config)
         shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
@@ -179,7 +180,6 @@ class EdgeApp:
     def _remember(self, config: EdgeConfig, ids: dict[str, str]) -> PolicyMemory:
         path = Path(config.state) if config.state else None
         memory = PolicyMemory(path, ids, every_s=STATE_EVERY_S, clock=time.monotonic)
-        self._stack.callback(lambda: memory.close(self.loop.rules))
         if path:
             log.info("state", found=memory.restore(self._rules))
         return memory

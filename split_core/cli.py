@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from split_core.errors import ConfigError, SplitError
+from split_core.errors import ArtefactError, ConfigError, SplitError, of_disk
 from split_core.registry import resolve, suggestion
 
 
@@ -72,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if not (said := of_disk(error)):
+            raise
+        print(f"offramp {name}: {said}", file=sys.stderr)
+        return ArtefactError.exit_code
     except KeyboardInterrupt:
         return 130
 

@@ -25,6 +25,8 @@ Exit code 0 is success, 1 a bug of ours (with its traceback), 130 an interrupt.
 
 from __future__ import annotations
 
+import errno
+
 
 def reason(error: Exception) -> str:
     """Why a library could not read a file, in one line for people: no error number, no path a second time."""
@@ -33,6 +35,16 @@ def reason(error: Exception) -> str:
     if "pickle" in str(error):  # numpy of any file that it does not know; what it says would advise to unpickle
         return "it is no archive of arrays"
     return str(getattr(error, "strerror", None) or " ".join(str(error).split()))
+
+
+def of_disk(error: OSError) -> str:
+    """What to say of a file or disk that refuses; empty where no file is named and the disk is not full."""
+    if error.filename is None and error.errno != errno.ENOSPC:
+        return ""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return (
+        f"{where}cannot be used ({error.strerror}); expected a place that can be written, look at path, rights and room"
+    )
 
 
 class SplitError(Exception):

@@ -176,8 +176,24 @@ def good(tiny_bundle: Path, tiny_model_path: Path, tmp_path_factory: pytest.Temp
 
 NEEDS = {r"\.pt2|^train (?!BAD)": "torch", r"\.sign_secret$": "cryptography", r"\.mp4": "av", r"\.svg": "matplotlib"}
 
+# Of a command that writes: `BAD` is a file, where a folder would have to be.
+WRITES = (
+    "partition {model} --out BAD/x",
+    "calibrate {bundle} --data {data} --out BAD/x.yaml",
+    "calibrate {bundle} --data {data} --out {out}.yaml --trace BAD/x.npz",
+    "trace {bundle} --data {data} --out BAD/x.npz",
+    "profile {bundle} --data {data} --out BAD/x.yaml",
+    "partition {model} --list-cuts --plot BAD/x.svg",
+    "keys BAD/x",
+    "replay {trace} --costs {costs} --seeds 1 --save-costs BAD/x.json",
+    "policy add BAD/x {policy}",
+    "demo --quick --out BAD/x",
+    "edge {camera} --set decisions=BAD/x.jsonl",
+    "edge {camera} --set ready_file=BAD/x.json",
+)
+
 # Options that name what is written.
-WRITTEN = {"--out", "--trace", "--plot", "--arrays", "--save-costs", "--png", "--ready-file", "--network"}
+WRITTEN = {"--out", "--trace", "--plot", "--arrays", "--save-costs", "--png", "--ready-file", "--network", "--html"}
 
 
 def options(command: str) -> Iterator[str]:
@@ -228,3 +244,17 @@ def test_a_bad_file_is_one_line_that_says_which_and_what_to_do(
     assert not re.search(r"Errno|Error|Path\(|pickle|codec|None\b|b'", told), told
     assert printed == ""
     assert sorted(tmp_path.iterdir()) == [bad] * bad.exists()
+
+
+@pytest.mark.parametrize("line", WRITES)
+def test_a_place_that_cannot_be_written_is_one_line(
+    line: str, good: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad").write_text("a file")
+    code = main(line.replace("BAD", str(tmp_path / "bad")).format(**good, out=tmp_path / "out").split(" "))
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert code in (2, 3)
+    assert told.startswith("offramp ")
+    assert "bad" in told
+    assert not re.search("Errno|Error", told), told
+    assert (tmp_path / "bad").read_text() == "a file"
