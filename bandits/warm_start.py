@@ -18,14 +18,14 @@ A start is made by the policy itself: states that are not its own are refused, a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bandits.policy import Policy
-from bandits.sequential.counts import GRAIN
+from bandits.sequential.counts import Counts
+from bandits.sequential.states import Groups
 from split_core.errors import PolicyFileError
 from split_core.tensors import FloatArray
 
@@ -119,20 +119,19 @@ def _counts(start: State, states: Sequence[State], weight: float) -> State:
     """The sequential policy's tables, all alike; the curves are those of the device that has seen most."""
     fresh, models = _fresh(start, "model", MODEL_KEYS), [state["model"] for state in states]
     frames = sum(model["frames"] for model in models)
-    share = min(1.0, weight / max(1.0, frames))
-    counts = {name: _scaled([model["counts"][name] for model in models], share) for name in fresh["counts"]}
+    counts, *others = [_tables(start, model) for model in models]
+    for name in fresh["counts"]:
+        for other in others:
+            getattr(counts, name)[...] += getattr(other, name)
+    counts.forget(min(1.0, weight / max(1.0, frames)))
     curve = max(models, key=lambda model: float(model["frames"]))["curve"]
-    return {"model": {"frames": min(weight, frames), "curve": curve, "counts": counts}}
+    return {"model": {"frames": min(weight, frames), "curve": curve, "counts": counts.state()}}
 
 
-def _scaled(tables: Sequence[Sequence[list[Any]]], share: float) -> list[list[Any]]:
-    """The sum of tables of places and counts, scaled; in the grain that the policy counts in."""
-    total: Counter[int] = Counter()
-    for places, counts in tables:
-        total.update(dict(zip(places, counts, strict=True)))
-    scaled = {place: round(share * total[place] * GRAIN) / GRAIN for place in sorted(total)}
-    kept = {place: count for place, count in scaled.items() if count}
-    return [list(kept), list(kept.values())]
+def _tables(start: State, model: State) -> Counts:
+    found = Counts(start["exits"], Groups(start["groups"]).count)
+    found.restore(model["counts"], start["policy"])
+    return found
 
 
 def _verdicts(start: State, states: Sequence[State], weight: float) -> State:
