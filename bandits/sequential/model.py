@@ -122,6 +122,12 @@ class Model:
         self._curve.fit(self._counts.seen.sum(axis=1), self._counts.wrong.sum(axis=1))
         self.estimates = self._estimated()
 
+    def settle(self) -> None:
+        """Let curves converge, after many frames were taken in at once."""
+        for _ in range(8):
+            self._fresh = 1
+            self.refresh()
+
     def forget(self, kept: float) -> None:
         """Let everything learned so far weigh only `kept` of what it did, as when a change was detected."""
         self._counts.forget(kept)

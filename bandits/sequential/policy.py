@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bandits import params, saved
-from bandits.policy import Action, Answer, Context, Costs, Deeper, Observation, Plan, Policy, Ship
+from bandits.policy import Action, Answer, Context, Costs, Deeper, Observation, Plan, Ship
 from bandits.sequential.model import Model
 from bandits.sequential.prices import Prices
 from bandits.sequential.safeguard import Budget, Watch
@@ -41,7 +41,7 @@ def make_sequential(
     doubt: float = 0.0,
     deviations: float = 1.0,
     discount: float = 1.0,
-) -> Policy:
+) -> Sequential:
     """Optimal stopping with learned values: answer with a reading, go one exit deeper, or ship.
 
     Args:
@@ -100,6 +100,27 @@ class SequentialPlan(Plan):
     known: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What follows from one context's prices.
+
+    Attributes:
+        prices: of the context.
+        values: what to do.
+        heads: exits to read, from the best one to begin with.
+        best: loss that is expected of the frame.
+        excess: what looking at it whole costs beyond that, infinite where it cannot be done.
+        sure: does following the moves beat what needs no learning?
+    """
+
+    prices: Prices
+    values: Values
+    heads: tuple[int, ...]
+    best: float
+    excess: float
+    sure: bool
+
+
 class Sequential:
     """A `Policy`; see `make_sequential`.
 
@@ -117,28 +138,34 @@ class Sequential:
         self._exits, self._mu, self._trust = exits, mu, trust
         self._answers = [Answer(exit) for exit in range(exits + 1)]
         self._key: tuple[Costs, tuple[int, ...], bool] | None = None
-        self._outlook: _Outlook | None = None
+        self._outlook: Outlook | None = None
 
     def begin(self, context: Context) -> Plan:
         """Decide where to read first, or to look at the frame whole."""
-        outlook = self._outlook_of(context)
+        outlook = self.outlook(context)
         prices, budget = outlook.prices, self._budget
         if outlook.best == np.inf:
-            return Plan(context, tuple(range(1, max(1, prices.deepest) + 1)), learns=False)
+            return self.follow(context)
         budget.paid += outlook.best
         if budget.allows(outlook.excess, 1.0 if outlook.sure else IDLE):
             budget.look(outlook.excess)
             return self._looked(context, outlook)
-        if prices.known < np.inf:
-            if not outlook.sure:
+        if outlook.sure and prices.known < np.inf and self._watch.harmful():
+            if not budget.allows(outlook.excess, 2.0):
                 return self._known(context, prices)
-            if self._watch.harmful():
-                if not budget.allows(outlook.excess, 2.0):
-                    return self._known(context, prices)
-                budget.spend(self._watch.mean)
-        return self._played(context, outlook)
+            budget.spend(self._watch.mean)
+        return self.follow(context)
 
-    def _outlook_of(self, context: Context) -> _Outlook:
+    def follow(self, context: Context) -> Plan:
+        """Play by the moves, unless what needs no learning is better."""
+        outlook = self.outlook(context)
+        if outlook.best == np.inf:
+            return Plan(context, tuple(range(1, max(1, outlook.prices.deepest) + 1)), learns=False)
+        if not outlook.sure and outlook.prices.known < np.inf:
+            return self._known(context, outlook.prices)
+        return SequentialPlan(context, outlook.heads, values=outlook.values, prices=outlook.prices)
+
+    def outlook(self, context: Context) -> Outlook:
         """What `context` offers, by its prices and all that is known."""
         if self.model.due():
             self.model.refresh()
@@ -152,10 +179,10 @@ class Sequential:
         else:
             prices = outlook.prices if outlook is not None else Prices.of(context, self._mu)
         if outlook is None:
-            self._outlook = outlook = _outlook(prices, induce(self.model.estimates, prices, self._trust))
+            self._outlook = outlook = _weighed(prices, induce(self.model.estimates, prices, self._trust))
         return outlook
 
-    def _looked(self, context: Context, outlook: _Outlook) -> Plan:
+    def _looked(self, context: Context, outlook: Outlook) -> Plan:
         prices = outlook.prices
         end = (self._exits,) if prices.ship[prices.last] > prices.after_look else ()
         moves = outlook.values.moves if self._budget.settled else None
@@ -163,9 +190,6 @@ class Sequential:
 
     def _known(self, context: Context, prices: Prices) -> Plan:
         return SequentialPlan(context, () if prices.ship[0] <= prices.whole else (self._exits,), known=True)
-
-    def _played(self, context: Context, outlook: _Outlook) -> Plan:
-        return SequentialPlan(context, outlook.heads, values=outlook.values, prices=outlook.prices)
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
         """Look the move up."""
@@ -240,32 +264,11 @@ class Sequential:
         self._budget, self._watch, self._outlook = tried_budget, tried_watch, None
 
 
-@dataclass(frozen=True, slots=True)
-class _Outlook:
-    """What follows from one context's prices.
-
-    Attributes:
-        prices: of the context.
-        values: what to do.
-        heads: exits to read, from the best one to begin with.
-        best: loss that is expected of the frame.
-        excess: what looking at it whole costs beyond that, infinite where it cannot be done.
-        sure: does following the moves beat what needs no learning?
-    """
-
-    prices: Prices
-    values: Values
-    heads: tuple[int, ...]
-    best: float
-    excess: float
-    sure: bool
-
-
-def _outlook(prices: Prices, values: Values) -> _Outlook:
+def _weighed(prices: Prices, values: Values) -> Outlook:
     best, start = min(values.begin), _start(values, prices)
     excess = prices.look - best if best < np.inf else np.inf
     sure = 0 < start < prices.exits and values.sober[start] <= prices.known
-    return _Outlook(prices, values, tuple(range(start, prices.deepest + 1)) if start else (), best, excess, sure)
+    return Outlook(prices, values, tuple(range(start, prices.deepest + 1)) if start else (), best, excess, sure)
 
 
 def _start(values: Values, prices: Prices) -> int:
