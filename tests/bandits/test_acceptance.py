@@ -113,24 +113,38 @@ def threshold_means(traces: Traces, offload: float) -> FloatArray:
     return np.array([np.where(traces.confidence[:, 0] >= alpha, 0.0, gains).mean() for alpha in THRESHOLDS])
 
 
-def test_c3_ucbee_answers_earlier_than_a_high_threshold_and_as_well() -> None:
+@pytest.mark.parametrize(
+    ("side", "to_high", "to_always", "right"), [("none", 0.95, 0.80, 0.8264), ("below", 0.97, 0.82, 0.8279)]
+)
+def test_c3_ucbee_answers_earlier_than_a_high_threshold_and_as_well(
+    side: str, to_high: float, to_always: float, right: float
+) -> None:
     """Against fixed .9 and 1.0 on the log's measured times; the paper says 10 to 20 %.
 
-    .8 and .9 earn within .0013 of each other, so which of them an order of the frames ends at moves the latency by
-    6 %: over five orders it is half of what one run has shown.
+    .8 and .9 earn within .0013 of each other.  As published, paying the played arm only, it spreads over both and lower
+    ones, which costs .0016 of accuracy on the whole log (one sample of it has shown none; its standard error is .004);
+    with side observations it settles, in some orders of the frames on .9, so that it saves half as much and loses none.
     """
     first, second = columns("cifar10-two-exits-timed", ("cum_inf_time_branch_1", "cum_inf_time_branch_2"))
     sure = cifar("timed").confidence[:, 0]
     fixed = [1000 * float(np.where(sure >= alpha, first, second).mean()) for alpha in (0.9, 1.0)]
     assert fixed == pytest.approx([20.84, 24.91], abs=0.006)
-    runs = [play("ucbee", "timed", 0.1, seed=seed, c=0.1) for seed in range(5)]
+    runs = [play("ucbee", "timed", 0.1, seed=seed, c=0.1, side=side) for seed in range(5)]
     mean_ms = np.mean([1000 * np.where(run.shipped, second[run.rows], first[run.rows]).mean() for run in runs])
-    accuracy = float(np.mean([run.accuracy() for run in runs]))
+    accuracy = float(np.mean([run.accuracy() if side == "below" else surer_accuracy(run) for run in runs]))
     shown = ", ".join(f"{100 * (mean_ms / one - 1):+.1f} %" for one in fixed)
-    told("C3 UCBEE latency to fixed .9, 1.0", "-7.7 %, -22.8 %, .8294", f"{shown}, {accuracy:.4f}")
-    assert mean_ms < 0.97 * fixed[0]
-    assert mean_ms < 0.82 * fixed[1]
-    assert accuracy > 0.8289 - 0.001
+    told(f"C3 UCBEE latency to .9, 1.0, side {side}", "-7.7 %, -22.8 %, .8294", f"{shown}, {accuracy:.4f}")
+    assert mean_ms < to_high * fixed[0]
+    assert mean_ms < to_always * fixed[1]
+    assert accuracy > right
+
+
+def surer_accuracy(run: Played) -> float:
+    """As the authors answer: where neither exit reaches the threshold, with the surer one."""
+    confidence, right = run.traces.confidence[run.rows], run.traces.correct[run.rows]
+    unsure = confidence[:, 1] < np.array(THRESHOLDS)[run.arm]
+    cloud = run.shipped & (~unsure | (confidence[:, 1] >= confidence[:, 0]))
+    return float(np.where(cloud, right[:, 1], right[:, 0]).mean())
 
 
 @pytest.mark.parametrize(("name", "offload"), UCBEE_SETTINGS)
