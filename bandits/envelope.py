@@ -33,6 +33,7 @@ from split_core.errors import PolicyFileError
 CERTIFIED, SHRUNK, FALLEN = "certified", "shrunk", "fallen"
 STAGES = (CERTIFIED, SHRUNK, FALLEN)
 REMEMBERED = 512  # audits that floors are raised by
+RISK = 0.1  # chance that audits carry a floor that they should not
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +198,11 @@ class Envelope(Guard):
 
 
 def raised(floors: tuple[float, ...], audits: Iterable[Checked], target: float) -> tuple[float, ...]:
-    """Floors, each the lowest at which the audits of its exit still agree as asked; infinity where none does.
+    """Floors, each the lowest that the audits of its exit carry; infinity where none is.
 
-    One disagreement more than was seen is counted, so few audits carry no floor: 99 for a target of .99.  Without any
-    audit of an exit its floor stays.
+    Audits carry a floor when so few of those above it would disagree with probability `RISK` at most, if fewer agreed
+    than asked.  So few audits carry none: 114 without a disagreement are needed for a target of .98.  No audit of an
+    exit leaves its floor.
     """
     by_exit: dict[int, list[Checked]] = {}
     for one in audits:
@@ -216,9 +218,19 @@ def _carried(audits: list[Checked], floor: float, target: float) -> float:
         differ += one.differs
         # Only where the next one is less sure: a floor cannot part equals.
         parts = count == len(surest) or surest[count].confidence < one.confidence
-        if parts and (differ + 1) / (count + 1) <= 1.0 - target:
+        if parts and _carries(differ, count, 1.0 - target):
             lowest = floor if count == len(surest) else one.confidence
     return lowest
+
+
+def _carries(differ: int, count: int, limit: float) -> bool:
+    """Chernoff's bound on the binomial tail, exp(-count KL(differ / count || limit)), is at most `RISK`."""
+    share = differ / count
+    if share >= limit:
+        return False
+    apart = (1.0 - share) * math.log((1.0 - share) / (1.0 - limit))
+    apart += share * math.log(share / limit) if differ else 0.0
+    return count * apart >= math.log(1.0 / RISK)
 
 
 def _stage(told: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from bandits.build import make_policy
 from bandits.change import BLOCK
-from bandits.envelope import CERTIFIED, FALLEN, SHRUNK, Checked, Crossing, Envelope, Pledge, raised
+from bandits.envelope import CERTIFIED, FALLEN, RISK, SHRUNK, Checked, Crossing, Envelope, Pledge, raised
 from bandits.guard import Limits
 from bandits.policy import Answer, Costs, Observation, Ship
 from split_core.errors import PolicyFileError
@@ -97,13 +97,13 @@ def test_before_the_first_audit_nothing_is_broken_although_the_lower_bound_is_be
 def test_what_fails_below_a_confidence_shrinks_the_envelope_to_above_it() -> None:
     subject = envelope()
     rng = np.random.default_rng(0)
-    (crossing,) = crossings(subject, [(c, c > 0.8 or rng.random() < 0.6) for c in rng.uniform(0.6, 1.0, 300).tolist()])
+    (crossing,) = crossings(subject, [(c, c > 0.7 or rng.random() < 0.6) for c in rng.uniform(0.6, 1.0, 600).tolist()])
     assert (crossing.stage, subject.stage) == (SHRUNK, SHRUNK)
-    assert 0.68 < subject.floors[0] < 0.85
+    assert 0.65 < subject.floors[0] < 0.8
     assert subject.floors[1] == PLEDGE.floors[1]  # nothing was seen of exit 2
     assert crossing.value >= crossing.limit
     assert crossing.agreement < PLEDGE.target
-    assert isinstance(play(subject, DEAR, readings_of([0.7, 0.9, 0.9]))[2], Ship)
+    assert isinstance(play(subject, DEAR, readings_of([0.62, 0.9, 0.9]))[2], Ship)
 
 
 def test_what_fails_everywhere_leaves_the_answers_to_the_full_network() -> None:
@@ -118,7 +118,7 @@ def test_what_fails_everywhere_leaves_the_answers_to_the_full_network() -> None:
 def fallen(fallback: Any = None) -> tuple[Envelope, list[Crossing]]:
     """The surest answers agree until the envelope has shrunk to them, and then no more."""
     subject, rng = envelope(fallback=fallback), np.random.default_rng(1)
-    before = [(c, c > 0.66) for c in rng.uniform(0.6, 1.0, 200).tolist()]
+    before = [(c, c > 0.7 or rng.random() < 0.6) for c in rng.uniform(0.6, 1.0, 600).tolist()]
     found = crossings(subject, before)
     return subject, found + crossings(subject, [(c, False) for c in rng.uniform(0.9, 1.0, 100).tolist()])
 
@@ -219,14 +219,33 @@ def checks(exit: int, rows: list[tuple[float, bool]]) -> list[Checked]:
     return [Checked(exit, confidence, differs) for confidence, differs in rows]
 
 
-def test_floors_rise_to_the_lowest_confidence_at_which_audits_agree_as_asked() -> None:
-    good = [(0.9 + n / 1000, False) for n in range(40)]
+def test_floors_rise_to_the_lowest_confidence_that_audits_carry() -> None:
+    good = [(0.9 + n / 10_000, False) for n in range(100)]
     bad = [(0.7, True), (0.72, False), (0.74, True)]
-    assert raised((0.6, 0.5), checks(1, bad + good), 0.95) == (0.72, 0.5)  # one of 41, and one more, are 2 of 42
+    # 102 with one disagreement carry .95 (2.55 nats), 103 with two do not (1.3).
+    assert raised((0.6, 0.5), checks(1, bad + good), 0.95) == (0.72, 0.5)
     assert raised((0.6, 0.5), checks(1, good), 0.95) == (0.6, 0.5)  # this exit is not to blame
     assert raised((0.6, 0.5), checks(2, bad), 0.95) == (0.6, math.inf)
-    # Ten audits without a disagreement carry .9 and not .95, and equals are not parted.
-    ten = [(0.9, False)] * 10
-    assert raised((0.6, 0.5), checks(1, ten), 0.9) == (0.6, 0.5)
-    assert raised((0.6, 0.5), checks(1, ten), 0.95)[0] == math.inf
-    assert raised((0.6, 0.5), checks(1, [*ten, (0.9, True)]), 0.85)[0] == math.inf
+
+
+@pytest.mark.parametrize(("target", "fewest"), [(0.9, 22), (0.98, 114)])
+def test_few_audits_carry_no_floor(target: float, fewest: int) -> None:
+    for count, floor in ((fewest, 0.6), (fewest - 1, math.inf)):
+        assert raised((0.6,), checks(1, [(0.9, False)] * count), target) == (floor,)
+
+
+def test_equals_are_not_parted_by_a_floor() -> None:
+    assert raised((0.6,), checks(1, [(0.9, False)] * 60 + [(0.9, True)] * 20), 0.9) == (math.inf,)
+
+
+def test_a_floor_that_audits_carry_agrees_as_asked_but_for_the_stated_risk() -> None:
+    rng, broken = np.random.default_rng(3), 0
+    for _ in range(300):
+        # Right above .8, a half of the answers is wrong below.
+        confidence = rng.uniform(0.6, 1.0, 400)
+        differs = rng.random(400) < np.where(confidence > 0.8, 0.05, 0.5)
+        audits = [Checked(1, c, bool(d)) for c, d in zip(confidence.tolist(), differs.tolist(), strict=True)]
+        (floor,) = raised((0.6,), audits, 0.9)
+        disagree = 0.05 if floor > 0.8 else 0.05 + 0.45 * (0.8 - floor) / (1.0 - floor)
+        broken += disagree > 0.1 and floor < 1.0
+    assert broken <= 300 * RISK
