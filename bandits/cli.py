@@ -1,38 +1,55 @@
-"""`offramp replay`: policies over a trace, the trivial ones beside, and live runs beside their replay."""
+"""`offramp replay`: policies over a stream, the trivial ones beside, and live runs beside their replay."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
+import yaml
+from rich import box
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from bandits import path_model
-from bandits.compare import BEST_FIXED, Comparison, compare, standard_policies, trivial_policies
-from bandits.measured import LiveRuns, live_rows, measured_model
+from bandits.answers import answer
+from bandits.compare import Setting, compare_streams, standard_policies, trivial_policies
+from bandits.estimates import estimates_of
+from bandits.loss import ErrorCosts
+from bandits.measured import LiveRuns, live_rows
 from bandits.of_file import FilePolicy
+from bandits.parallel import workers_for
 from bandits.path_model import PathModel
-from bandits.regret import best_fixed_arm
-from bandits.runs import Run
+from bandits.pricing import cost_models, measured
+from bandits.report.comparison_page import most_played, page
+from bandits.scenarios.build import parsed
+from bandits.whole_frames import traces_of_log
 from split_core import policy as policies
-from split_core import profiles, traces
+from split_core import traces
 from split_core.errors import ConfigError, TraceError
+from split_core.files import write_atomically
 from split_core.policy import PolicyFile
+from split_core.registry import resolve
 from split_core.telemetry.decisions import FrameRecord, read_header, read_log
 from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
-POINTS = 200  # of a curve: more cannot be seen
+CURVE_POINTS = 1000
+NEEDED = 104  # characters
+Answers = dict[str, dict[str, Any]]
 
 
 def replay_command(
-    trace: Annotated[Path, typer.Argument(help="An .npz of 'offramp trace'.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="An .npz of 'offramp trace', or a decision log (its frames that were read whole); "
+            "a second one is what 'shift' shifts to."
+        ),
+    ] = None,
     policy_file: Annotated[
         Path | None, typer.Option("--policy", help="Gives objective, what may be shipped, and its bandit.")
     ] = None,
@@ -41,36 +58,114 @@ def replay_command(
         list[str] | None, typer.Option("--log", help="NAME=FILE: a decision log of policy NAME over these frames.")
     ] = None,
     costs: Annotated[Path | None, typer.Option(help="Costs as JSON, instead of fitting them to logs.")] = None,
-    published: Annotated[str, typer.Option(help="The papers' constant costs instead: lambda=0.1,offload=0.3")] = "",
+    published: Annotated[str, typer.Option(help="The papers' constant costs: lambda=0.1,offload=0.3")] = "",
     chosen: Annotated[str, typer.Option("--policies", help="Only these, a,b,c; the trivial ones always.")] = "",
     metadata: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE that is true of the frames; for the policy file's segments.")
     ] = None,
+    scenario: Annotated[
+        str,
+        typer.Option(
+            help="What changes on the way: stationary, shift, bandwidth_steps, price_steps, outage; "
+            "'outage:windows=3;share=0.2' sets its parameters."
+        ),
+    ] = "stationary",
+    frames: Annotated[int, typer.Option(help="Length of the stream; 0 for that of the trace.", min=0)] = 0,
+    error_cost: Annotated[
+        str, typer.Option(help="Of a wrong answer in the loss: a number, or [a, b, ..] by class.")
+    ] = "1",
     deadline_ms: Annotated[float, typer.Option(help="Later answers are degraded; 0 for none.", min=0)] = 0.0,
     seeds: Annotated[int, typer.Option(help="Shuffles of the trace to average over.", min=1)] = 3,
+    workers: Annotated[int, typer.Option(help="Processes; 0 for as many as pay.", min=0)] = 0,
     save_costs: Annotated[Path | None, typer.Option(help="Write the fitted costs there, as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw regret and loss to this .png or .svg.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one page there that opens offline.")] = None,
+    off_policy: Annotated[
+        Path | None, typer.Option(help="Estimate every arm from this decision log alone: IPS, SNIPS, DR.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play policies over a recorded trace with measured or published costs, the trivial policies beside.
+    """Play policies over recorded frames with measured and with published costs, the trivial policies beside.
 
     With decision logs of live runs, costs are fitted to them, and every live run is printed beside the replay
     of its policy over the same frames, so that you see how far to believe the rest.
     """
-    recorded = traces.load(trace)
     policy = policies.load(policy_file) if policy_file else None
-    own = _own(policy_file, policy, metadata or ())
-    runs = LiveRuns(_runs(logs or [], recorded.bundle_id), own)
-    model = _model(recorded, policy, profile_file, runs, costs, published, deadline_ms or None)
-    if save_costs:
-        path_model.save(model, save_costs)
-    console = Console(stderr=True)
-    with console.status("replaying"):
-        rows = live_rows(runs, recorded, model, seed=0)
-        comparison = compare(recorded, model, _policies(chosen, model, own), range(seeds))
-    if as_json:
-        print(json.dumps(answer(rows, comparison, recorded, model)))
+    if off_policy:
+        _print_estimates(off_policy, policy, as_json=as_json)
         return
-    Console(soft_wrap=True).print(table([*rows, *comparison.rows], model))
+    recorded = [_recorded(path) for path in inputs or ()]
+    if not recorded:
+        raise ConfigError("nothing to replay: give a trace of 'offramp trace', or --off-policy LOG")
+    own = _own(policy_file, policy, metadata or ())
+    runs = LiveRuns(_runs(logs or [], recorded[0].bundle_id), own)
+    found = measured(runs, policy, profile_file, costs, deadline_ms or None)
+    models = cost_models(found, published, recorded[0].exits)
+    first = next(iter(models.values()))
+    if save_costs:
+        path_model.save(first, save_costs)
+    live = live_rows(runs, recorded[0], first, seed=0)
+    answers: Answers = {}
+    for name, model in models.items():
+        setting = _setting(recorded, model, _policies(chosen, model, own), scenario, frames, error_cost)
+        answers[name] = _played(setting, seeds, workers, [] if answers else live)
+    words = [f"{scenario}, {seeds} seeds of {answers[next(iter(answers))]['frames']} frames each"]
+    _write(answers, words, plot, html)
+    if as_json:
+        print(json.dumps(_as_one(answers)))
+        return
+    _print(answers, models)
+
+
+def _recorded(path: Path) -> Traces:
+    if path.suffix == ".jsonl":
+        return traces_of_log(list(read_log(path)), path)
+    return traces.load(path)
+
+
+def _setting(
+    recorded: Sequence[Traces],
+    model: PathModel,
+    asked: Mapping[str, Mapping[str, Any] | FilePolicy],
+    scenario: str,
+    frames: int,
+    error_cost: str,
+) -> Setting:
+    name, params = parsed(scenario)
+    return Setting(
+        recorded, model, asked, scenario=name, scenario_params=params, frames=frames or None,
+        error_costs=_error_costs(error_cost), points=CURVE_POINTS,
+    )  # fmt: skip
+
+
+def _error_costs(text: str) -> ErrorCosts:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    found = value if isinstance(value, list) else [value]
+    if not found or any(type(each) not in (int, float) or not 0.0 <= each < float("inf") for each in found):
+        raise ConfigError(f"--error-cost {text!r}: expected a number of at least 0, or a list of them, one per class")
+    return value  # type: ignore[no-any-return]  # looked at above
+
+
+def _played(setting: Setting, seeds: int, workers: int, live: list[dict[str, Any]]) -> dict[str, Any]:
+    """One cost model's answer; progress on standard error."""
+    frames = setting.frames or sum(each.samples for each in setting.traces)
+    count = workers or workers_for(seeds, frames * len(setting.policies))
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("replaying", total=seeds)
+        found = compare_streams(
+            setting, range(seeds), workers=count, progress=lambda done, total: progress.update(task, completed=done)
+        )
+    return {**answer(found, setting.model, live), "scenario": setting.scenario, "frames": int(found.frames[-1])}
+
+
+def _as_one(answers: Answers) -> dict[str, Any]:
+    """The first cost model's answer, and the papers' below it where that is another."""
+    first, *others = answers.values()
+    return {**first, "published": others[0] if others else None}
 
 
 def _runs(logs: Sequence[str], bundle_id: str) -> dict[str, list[FrameRecord]]:
@@ -96,43 +191,6 @@ def _own(path: Path | None, policy: PolicyFile | None, metadata: Sequence[str]) 
     return {policy.bandit.name: FilePolicy(policy, known, folder=path.parent)} if policy and path else {}
 
 
-def _model(
-    recorded: Traces,
-    policy: PolicyFile | None,
-    profile_file: Path | None,
-    runs: LiveRuns,
-    costs: Path | None,
-    published: str,
-    deadline_ms: float | None,
-) -> PathModel:
-    """Costs from exactly one of: a file, the papers, live runs."""
-    if costs:
-        return path_model.load(costs)
-    if published:
-        return _published(published, recorded.exits)
-    if not (policy and profile_file and runs.records):
-        raise ConfigError(
-            "nothing says what things cost: give --costs FILE, --published lambda=0.1,offload=0.3, "
-            "or --policy, --profile and at least one --log"
-        )
-    return measured_model(runs, policy, profiles.load(profile_file), deadline_ms=deadline_ms, seed=0)
-
-
-def _published(text: str, exits: int) -> PathModel:
-    try:
-        values = {key.strip(): float(value) for key, value in (item.split("=") for item in text.split(","))}
-        per_layer, offload = values.pop("lambda"), values.pop("offload")
-        head, mu = values.pop("head", 0.0), values.pop("mu", 1.0)
-    except (ValueError, KeyError) as error:
-        raise ConfigError(f"--published {text!r}: expected lambda=0.1,offload=0.3 and maybe head=, mu=") from error
-    if values:
-        raise ConfigError(f"--published: {next(iter(values))!r} is none of lambda, offload, head, mu")
-    for name, value in {"lambda": per_layer, "offload": offload, "head": head, "mu": mu}.items():
-        if not 0.0 <= value < math.inf:
-            raise ConfigError(f"--published: {name} must be a finite number of at least 0, got {value:g}")
-    return PathModel.published(exits, per_layer=per_layer, offload=offload, head=head, mu=mu)
-
-
 def _policies(
     chosen: str, model: PathModel, own: Mapping[str, FilePolicy]
 ) -> dict[str, Mapping[str, Any] | FilePolicy]:
@@ -141,62 +199,109 @@ def _policies(
     return {name: own.get(name) or known.get(name, {}) for name in names}
 
 
-def answer(rows: list[dict[str, Any]], comparison: Comparison, recorded: Traces, model: PathModel) -> dict[str, Any]:
-    """What `--json` prints: rows, curves for the plots, and the costs behind them."""
-    arm, reward = best_fixed_arm(recorded, model)
-    shown = "grid" if "grid" in comparison.runs else next(iter(comparison.runs))
-    return {
-        "rows": [*rows, *comparison.rows],
-        "regret": {name: _curve(curve) for name, curve in comparison.regret.items() if name != BEST_FIXED},
-        "oracle_regret": {name: _curve(curve) for name, curve in comparison.oracle_regret.items()},
-        "exits": {"policy": shown, **_shares(comparison.runs[shown])},
-        "best_fixed": {"split": arm.split, "threshold": arm.threshold, "mean_reward": reward},
-        "cost_model": model.model_dump(mode="json", exclude={"link_residual_ms"}),
-    }
+def _write(answers: Answers, words: Sequence[str], plot: Path | None, html: Path | None) -> None:
+    if not (plot or html):
+        return
+    if plot and plot.suffix.lower() not in (".png", ".svg"):
+        raise ConfigError(f"--plot {plot}: expected a name that ends in .png or .svg")
+    # Resolved by name, so that a missing matplotlib names the extra to install.
+    titles = resolve("bandits.report.plots.comparison:Titles", "'offramp replay --plot'", "report")
+    told = titles(words[0], "Cumulative regret per policy with bands over the seeds; mean loss per policy.")
+    if plot:
+        picture = resolve("bandits.report.plots.comparison:picture", "'offramp replay --plot'", "report")
+        picture(answers, told, plot)
+    if html:
+        drawing = resolve("bandits.report.plots.comparison:drawing", "'offramp replay --html'", "report")
+        drawings = {name: drawing(each, told, name) for name, each in answers.items()}
+        write_atomically(html, page("Offramp replay", words, answers, drawings).encode())
 
 
-def _curve(curve: np.ndarray) -> dict[str, list[float]]:
-    index = np.unique(np.linspace(0, len(curve) - 1, POINTS).astype(int))
-    return {"frame": (index + 1).tolist(), "regret": curve[index].round(4).tolist()}
+def _print(answers: Answers, models: Mapping[str, PathModel]) -> None:
+    console = _console()
+    for name, found in answers.items():
+        console.print(cost_table(found["rows"], f"{name} costs; ship: {models[name].ship}"))
+        best = found["best_fixed"]["by_loss"]
+        told = f"split {best['split']} at {best['threshold']:g} loses least of all fixed arms: {best['mean_loss']:.4f}"
+        console.print(f"x best: over the best fixed arm in hindsight; {told}", highlight=False)
+        console.print(regret_table(found["rows"]))
 
 
-def _shares(run: Run, windows: int = 50) -> dict[str, list[Any]]:
-    """Share of every exit on the device, then of offloads, in consecutive windows."""
-    parts = np.array_split(np.arange(len(run.cost)), min(windows, len(run.cost)))
-    shares = [
-        [
-            *(float(((run.exit == k) & ~run.cloud)[part].mean()) for k in range(1, run.exits + 1)),
-            float(run.cloud[part].mean()),
-        ]
-        for part in parts
-    ]
-    return {"frame": [int(part[-1]) + 1 for part in parts], "share": shares}
-
-
-def table(rows: Sequence[dict[str, Any]], model: PathModel) -> Table:
-    """Rows as people read them; live rows are followed by their replay."""
-    shown = Table(title=f"ship: {model.ship}; regret against the best fixed arm in hindsight")
-    for column in ("policy", "frames", "accuracy", "agrees", "ms p50", "ms p95", "KB", "shipped", "cost", "regret"):
-        shown.add_column(column, justify="left" if column == "policy" else "right", no_wrap=True)
+def cost_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    """What policies cost and lose; live rows are followed by their replay."""
+    columns = ("frames", "accuracy", "agrees", "ms p50", "ms p95", "KB", "shipped", "cost", "loss", "x best")
+    shown = _columns(title, ("policy", *columns))
     for row in rows:
-        kind = " (live)" if row["live"] else ""
-        shown.add_row(row["name"] + kind, *_cells(row))
+        shown.add_row(row["name"] + (" (live)" if row["live"] else ""), *_costs(row))
         if row.get("replayed"):
-            shown.add_row("  its replay", *_cells(row["replayed"]))
+            shown.add_row("  its replay", *_costs(row["replayed"]))
     return shown
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    accuracy = "-" if row["accuracy"] is None else f"{row['accuracy']:.2%}"
-    latency = row["latency_ms"]
+def _costs(row: dict[str, Any]) -> list[str]:
     return [
         f"{row['frames']:.0f}",
-        accuracy,
+        _known(row["accuracy"], ".2%"),
         f"{row['agreement']:.2%}",
-        f"{latency['p50']:.1f}",
-        f"{latency['p95']:.1f}",
+        f"{row['latency_ms']['p50']:.1f}",
+        f"{row['latency_ms']['p95']:.1f}",
         f"{row['kb_per_frame']:.2f}",
         f"{row['offload_share']:.1%}",
         f"{row['mean_cost']:.2f}",
-        f"{row['regret']:.1f}",
+        f"{row['mean_loss']:.4f}",
+        _known(row["loss_ratio"], ".3f"),
     ]
+
+
+def regret_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """What policies learned: regret with its spread over the seeds, and what they came to play."""
+    shown = _columns(
+        "regret against the best fixed arm in hindsight; oracle: against the best path of every single frame",
+        ("policy", "regret", "5..95 %", "oracle", "settled", "us", "split @ threshold, most played"),
+    )
+    for row in (each for each in rows if not each["live"]):
+        low, high = row["band"]["regret"]
+        shown.add_row(
+            row["name"],
+            f"{row['regret']:.1f}",
+            f"{low:.1f}..{high:.1f}",
+            f"{row['oracle_regret']:.0f}",
+            _known(row["settled_frame"], ".0f"),
+            f"{row['us_per_frame']:.1f}",
+            most_played(row, 2) or "no arms",
+        )
+    return shown
+
+
+def _console() -> Console:
+    """Never narrower than the tables: a figure that is cut off is none."""
+    return Console(soft_wrap=True, width=max(Console().width, NEEDED))
+
+
+def _columns(title: str, names: Sequence[str]) -> Table:
+    shown = Table(title=title, pad_edge=False, padding=(0, 1, 0, 0), box=box.SIMPLE_HEAD)
+    for name in names:
+        shown.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
+    return shown
+
+
+def _known(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _print_estimates(log: Path, policy: PolicyFile | None, *, as_json: bool) -> None:
+    objective = policy.objective.build() if policy else None
+    found = estimates_of(list(read_log(log)), objective)
+    if as_json:
+        print(json.dumps(found))
+        return
+    title = (
+        f"mean reward of every arm in {log.name}, from {found['frames']} frames "
+        f"({found['left_out']} left out); mu {found['mu']:g}"
+    )
+    shown = _columns(title, ("split @ threshold", "played", "IPS", "SNIPS", "DR", "effective frames", "warning"))
+    for row in found["rows"]:
+        spread = [
+            f"{row[key]['value']:.4f} +- {_known(row[key]['std_error'], '.4f')}" for key in ("ips", "snips", "dr")
+        ]
+        shown.add_row(row["arm"], f"{row['played']:.1%}", *spread, f"{row['effective_frames']:.0f}", row["warning"])
+    _console().print(shown)

@@ -72,6 +72,8 @@ class Comparison:
         runs: of the first seed, per policy, for pictures over time.
         us_per_frame: of the policy's own time, per policy.
         phases: name and frames of each phase.
+        best_fixed: split, threshold and mean reward of the best fixed arm of the first seed's stream, and in `by_loss`
+            split, threshold and mean loss of the one that loses least.
     """
 
     rows: list[dict[str, Any]]
@@ -82,6 +84,7 @@ class Comparison:
     runs: dict[str, Run]
     us_per_frame: dict[str, float]
     phases: list[dict[str, Any]]
+    best_fixed: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,15 @@ class _Played:
     oracle: FloatArray
     us_per_frame: float
     run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """All policies over one seed's stream, and what can be said of this."""
+
+    played: dict[str, _Played]
     phases: list[dict[str, Any]]
+    best_fixed: dict[str, Any]
 
 
 def trivial_policies(model: PathModel) -> dict[str, dict[str, Any]]:
@@ -104,7 +115,7 @@ def trivial_policies(model: PathModel) -> dict[str, dict[str, Any]]:
 
 def standard_policies(model: PathModel) -> dict[str, dict[str, Any]]:
     """The trivial policies, the published ones and ours, with their defaults."""
-    return {**trivial_policies(model), "splitee": {}, "splitee_s": {}, "ucbee": {}, "grid": {}}
+    return {**trivial_policies(model), "splitee": {}, "splitee_s": {}, "ucbee": {}, "grid": {}, "sequential": {}}
 
 
 def compare(
@@ -132,21 +143,22 @@ def compare_streams(
     """
     tasks = [(seed, seed == seeds[0]) for seed in seeds]
     found = run_all(partial(_play_seed, setting), tasks, workers=workers, progress=progress)
-    played = {name: [one[name] for one in found] for name in setting.policies}
-    first = next(iter(played.values()))[0]
+    played = {name: [one.played[name] for one in found] for name in setting.policies}
+    frames = int(next(iter(played.values()))[0].row["frames"])
     return Comparison(
         [_row([each.row for each in runs]) for runs in played.values()],
-        _kept(int(first.row["frames"]), setting.points) + 1,
+        _kept(frames, setting.points) + 1,
         {name: np.mean([each.regret for each in runs], axis=0) for name, runs in played.items()},
         {name: np.percentile([each.regret for each in runs], BAND, axis=0) for name, runs in played.items()},
         {name: np.mean([each.oracle for each in runs], axis=0) for name, runs in played.items()},
         {name: runs[0].run for name, runs in played.items() if runs[0].run is not None},
         {name: float(np.median([each.us_per_frame for each in runs])) for name, runs in played.items()},
-        first.phases,
+        found[0].phases,
+        found[0].best_fixed,
     )
 
 
-def _play_seed(setting: Setting, task: tuple[int, bool]) -> dict[str, _Played]:
+def _play_seed(setting: Setting, task: tuple[int, bool]) -> _Seed:
     """Every policy over the stream of one seed."""
     seed, keep = task
     stream = make_stream(
@@ -169,9 +181,14 @@ def _play_seed(setting: Setting, task: tuple[int, bool]) -> dict[str, _Played]:
             run.regret.oracle[kept],
             1e6 * replayed.policy_s / len(run.cost),
             run if keep else None,
-            phases,
         )
-    return found
+    return _Seed(found, phases, _best_fixed(hindsight))
+
+
+def _best_fixed(hindsight: Hindsight) -> dict[str, Any]:
+    (arm, reward), (other, loss) = hindsight.best, hindsight.best_by_loss
+    by_loss = {"split": other.split, "threshold": other.threshold, "mean_loss": loss}
+    return {"split": arm.split, "threshold": arm.threshold, "mean_reward": reward, "by_loss": by_loss}
 
 
 def _policy(

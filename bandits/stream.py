@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from bandits.path_model import PathModel
 from split_core.errors import ProfileError, TraceError
-from split_core.shown import no_tokens
 from split_core.traces import Traces
 
 
@@ -81,22 +80,13 @@ def in_order(traces: Traces, model: PathModel) -> Stream:
 
 
 def shuffled(recorded: Sequence[Traces], frames: int | None, rng: np.random.Generator) -> Traces:
-    """`frames` rows of all traces in random order, each before any comes again; as many as there are unless told.
-
-    Logits, hidden states and tokens stay behind: a policy sees readings.
-    """
+    """`frames` rows of all traces in random order, each before any comes again; as many as there are unless told."""
     traces = concatenated(recorded)
     if not traces.samples:
         raise TraceError("the trace has no samples; record one with 'offramp trace'")
-    light = readings_only(traces)
     wanted = traces.samples if frames is None else frames
     rounds = [rng.permutation(traces.samples) for _ in range(-(-wanted // traces.samples))]
-    return light.rows(np.concatenate(rounds)[:wanted])
-
-
-def readings_only(traces: Traces) -> Traces:
-    """Without logits, hidden states and tokens."""
-    return replace(traces, logits=np.empty((0, 0, 0), np.float32), hidden=(), tokens=no_tokens())
+    return traces.rows(np.concatenate(rounds)[:wanted])
 
 
 def lengths(frames: int, parts: int) -> list[int]:
@@ -105,7 +95,7 @@ def lengths(frames: int, parts: int) -> list[int]:
 
 
 def concatenated(traces: Sequence[Traces]) -> Traces:
-    """Traces of one network, one after the other; bytes only when all have them."""
+    """Traces of one network, one after the other; bytes only when all have them, logits and the like of one only."""
     first = traces[0]
     if len(traces) == 1:
         return first

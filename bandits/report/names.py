@@ -38,6 +38,7 @@ MARKS = {
     "splitee": Mark("SplitEE", "SplitEE", "splitee", "o", (0, (3, 1.5))),
     "splitee_s": Mark("SplitEE-S", "SplitEE-S", "splitee-s", "p", (0, (5, 1, 1, 1, 1, 1))),
     "ucbee": Mark("UCBEE", "UCBEE", "ucbee", "h", (0, (2, 1))),
+    "sequential": Mark("Offramp: sequential", "sequential", "sequential", "P", (0, (7, 1))),
     OURS: Mark("Offramp: split x threshold (default)", "Offramp", "ours", "*"),
 }
 

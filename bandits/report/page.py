@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -52,11 +52,16 @@ def page(result: Result, drawings: Mapping[str, str]) -> str:
         html.section("How far to believe the replay", html.paragraphs([replay_sentence(result.runs.values())])),
         _footer(result),
     ]
+    return framed("Offramp demo: report", parts)
+
+
+def framed(title: str, parts: Sequence[str]) -> str:
+    """A page around `parts`, which are HTML already; nothing in it is fetched."""
     style = resources.files("bandits.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Offramp demo: report</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in parts if part)
         + "</main>\n</body>\n</html>\n"
     )

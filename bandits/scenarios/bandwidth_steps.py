@@ -26,9 +26,9 @@ def make_bandwidth_steps(
 ) -> Stream:
     """Equal parts of the stream, one per bandwidth.
 
-    With bytes in the trace the link's milliseconds per kilobyte are those of the bandwidth and its base stays.
-    Without any (the papers' constant costs) the price of an offload grows by as much as the link gets slower
-    than the first, up to ten times.
+    With bytes in the trace and a link that is priced by them, its milliseconds per kilobyte are those of the
+    bandwidth and its base stays.  Else (the papers' constant costs) the price of an offload grows by as much as the
+    link gets slower than the first, up to ten times.
 
     Args:
         traces: all shuffled together.
@@ -44,7 +44,7 @@ def make_bandwidth_steps(
         raise ConfigError(f"mbit: expected a list of megabits per second, got {mbit!r}")
     rates = [params.number(f"mbit[{place}]", rate, 0.001, 100_000.0) for place, rate in enumerate(mbit)]
     rows = shuffled(traces, frames, rng)
-    measured = bool(rows.payload_bytes.size)
+    measured = bool(rows.payload_bytes.size) and model.link_ms_per_kb > 0.0
     models = [_at(model, rate, rates[0], measured=measured) for rate in rates]
     phases = tuple(
         Phase(length, slower, name=f"{rate:g} Mbit/s")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from bandits import params
 from bandits.path_model import PathModel
-from bandits.stream import Phase, Stream, concatenated, readings_only, shuffled
+from bandits.stream import Phase, Stream, concatenated, shuffled
 from split_core.traces import Traces
 
 
@@ -63,4 +62,5 @@ def _damaged(traces: Traces, share: float, rng: np.random.Generator) -> Traces:
         other = rng.integers(traces.samples, size=traces.samples)
         confidence[hit, exit] = traces.confidence[other[hit], exit]
         prediction[hit, exit] = traces.prediction[other[hit], exit]
-    return replace(readings_only(traces), confidence=confidence, prediction=prediction)
+    # What else was kept of a frame is not of the reading that now stands there.
+    return Traces(confidence, prediction, traces.labels, payload_bytes=traces.payload_bytes, bundle_id=traces.bundle_id)

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from bandits import path_model as path_models
-from bandits.regret import best_fixed_arm
+from bandits.loss import best_fixed_arm_by_loss
+from bandits.regret import arm_means, best_fixed_arm
 from split_core import policy as policies
 from split_core import profiles, traces
 from split_core.cli import main
 from split_core.policy import PolicyFile
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 from tests.bandits.frames import path_model, random_traces
-from tests.bandits.records import policy_of, profile_of, walked
+from tests.bandits.records import policy_of, profile_of, record, walked
 from tests.bandits.test_measured import ARMS
 
 TRACES = random_traces(120, 3)
@@ -38,8 +39,8 @@ def folder(tmp_path: Path) -> Path:
 
 def write_log(path: Path, records: list[FrameRecord]) -> None:
     log = DecisionLog(path, {})
-    for record in records:
-        log.write(record)
+    for line in records:
+        log.write(line)
     log.close()
 
 
@@ -71,15 +72,27 @@ def names(found: dict[str, Any]) -> list[str]:
 
 def test_the_answer_has_the_keys_that_reports_read(replayed: Any) -> None:
     found = replayed(*PUBLISHED)
-    assert list(found) == ["rows", "regret", "oracle_regret", "exits", "best_fixed", "cost_model"]
-    assert list(found["best_fixed"]) == ["split", "threshold", "mean_reward"]
+    assert list(found) == [
+        "rows", "regret", "oracle_regret", "exits", "best_fixed", "phases", "cost_model", "scenario", "frames", "published",
+    ]  # fmt: skip
+    assert list(found["best_fixed"]) == ["split", "threshold", "mean_reward", "by_loss"]
     assert list(found["exits"]) == ["policy", "frame", "share"]
     assert found["exits"]["policy"] == "grid"
 
 
 def test_published_costs_play_the_papers_policies_without_a_split_0(replayed: Any) -> None:
     found = replayed(*PUBLISHED)
-    assert names(found) == ["edge_only", "offload_all", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid"]
+    assert names(found) == [
+        "edge_only",
+        "offload_all",
+        "random",
+        "best_fixed",
+        "splitee",
+        "splitee_s",
+        "ucbee",
+        "grid",
+        "sequential",
+    ]
     assert found["cost_model"]["device_ms"] == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert (found["cost_model"]["link_base_ms"], found["cost_model"]["ship"]) == (0.3, "hidden")
 
@@ -113,7 +126,11 @@ def test_shares_of_exits_and_offloads_add_up_in_every_window(replayed: Any) -> N
 def test_the_best_fixed_arm_is_that_of_the_trace(replayed: Any, folder: Path) -> None:
     found = replayed("--costs", folder / "costs.json")
     arm, mean = best_fixed_arm(TRACES, TRUTH)
-    assert found["best_fixed"] == {"split": arm.split, "threshold": arm.threshold, "mean_reward": pytest.approx(mean)}
+    least, loss = best_fixed_arm_by_loss(TRACES, TRUTH)
+    assert found["best_fixed"] == {
+        "split": arm.split, "threshold": arm.threshold, "mean_reward": pytest.approx(mean),
+        "by_loss": {"split": least.split, "threshold": least.threshold, "mean_loss": pytest.approx(loss)},
+    }  # fmt: skip
     assert {row["name"]: row for row in found["rows"]}["best_fixed"]["regret"] == pytest.approx(0.0, abs=1e-9)
 
 
@@ -183,6 +200,87 @@ def test_a_trace_without_labels_has_no_accuracy_and_still_a_table(
     assert "splitee" in capsys.readouterr().out
 
 
+def test_measured_and_papers_costs_stand_side_by_side(replayed: Any, folder: Path) -> None:
+    found = replayed("--costs", folder / "costs.json", "--policies", "splitee")
+    beside = found["published"]
+    assert found["cost_model"]["link_base_ms"] == 20.0
+    assert (beside["cost_model"]["link_base_ms"], beside["cost_model"]["ship"]) == (0.3, "hidden")
+    assert names(beside) == ["edge_only", "offload_all", "random", "best_fixed", "splitee"]
+    assert replayed(*PUBLISHED)["published"] is None
+    other = replayed("--costs", folder / "costs.json", "--published", "lambda=0.2,offload=0.5")["published"]
+    assert other["cost_model"]["link_base_ms"] == 0.5
+
+
+def test_a_scenario_is_played_and_told(replayed: Any) -> None:
+    found = replayed(*PUBLISHED, "--scenario", "price_steps:factors=[1, 8]", "--frames", "200", "--policies", "fixed")
+    assert (found["scenario"], found["frames"]) == ("price_steps", 200)
+    assert found["phases"] == [
+        {"name": "cloud price x 1", "frames": 100}, {"name": "cloud price x 8", "frames": 100},
+    ]  # fmt: skip
+    steady = replayed(*PUBLISHED, "--frames", "200", "--policies", "fixed")
+    dear, cheap = ({row["name"]: row for row in each["rows"]}["offload_all"] for each in (found, steady))
+    assert dear["mean_cost"] > cheap["mean_cost"] + 0.5
+
+
+def test_a_shift_goes_to_the_second_trace(replayed: Any, folder: Path) -> None:
+    traces.save(random_traces(50, 3, seed=8), folder / "other.npz")
+    found = replayed(folder / "other.npz", *PUBLISHED, "--scenario", "shift", "--policies", "fixed")
+    assert [phase["name"] for phase in found["phases"]] == ["trace 1", "trace 2"]
+
+
+def test_mistakes_cost_what_they_are_said_to(replayed: Any) -> None:
+    one, ten = (replayed(*PUBLISHED, "--error-cost", cost, "--policies", "fixed") for cost in ("1", "[10, 10, 10, 10]"))
+    for row, dear in zip(one["rows"], ten["rows"], strict=True):
+        assert dear["mean_loss"] == pytest.approx(row["mean_loss"] + 9.0 * (1.0 - row["agreement"]))
+
+
+def test_the_page_opens_offline_and_the_picture_is_one(replayed: Any, folder: Path) -> None:
+    replayed("--costs", folder / "costs.json", "--html", folder / "page.html", "--plot", folder / "regret.png")
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "Measured costs" in page
+    assert "Published costs" in page
+    assert page.count("<svg") == 2
+    assert not any(link in page for link in ("http://", "https://", "<script", "<link"))
+    assert (folder / "regret.png").read_bytes().startswith(b"\x89PNG")
+    replayed(*PUBLISHED, "--plot", folder / "regret.svg")
+    assert "<svg" in (folder / "regret.svg").read_text(encoding="utf-8")
+
+
+def test_the_frames_of_a_log_that_were_read_whole_are_a_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = [
+        record(seq=row, exits=(1, 2, 3), labels=tuple(TRACES.prediction[row].tolist()),
+               confidences=tuple(TRACES.confidence[row].tolist()), exit=3)
+        for row in range(40)
+    ]  # fmt: skip
+    seen = [
+        record(seq=40, exits=(1, 2), labels=(1, 1), confidences=(0.4, 0.5), exit=3, where="cloud", verdict_label=2,
+               verdict_confidence=0.9),
+        record(seq=41, exits=(1,), exit=1),
+    ]  # fmt: skip
+    write_log(folder / "whole.jsonl", [*whole, *seen])
+    assert main(["replay", str(folder / "whole.jsonl"), *PUBLISHED, "--seeds", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["frames"] == 41
+    assert found["rows"][0]["accuracy"] is None
+
+
+def test_arms_are_estimated_from_a_log_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(4, 400, p=[0.4, 0.3, 0.2, 0.1])
+    records = [walked(TRUTH, TRACES, row % 120, ARMS[arm]) for row, arm in enumerate(drawn)]
+    chance = dict(enumerate([0.4, 0.3, 0.2, 0.1]))
+    write_log(folder / "drawn.jsonl", [replace(r, propensity=chance[a]) for r, a in zip(records, drawn, strict=True)])
+    words = ["replay", "--off-policy", str(folder / "drawn.jsonl"), "--policy", str(folder / "policy.yaml")]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["left_out"], len(found["rows"])) == (400, 0, 5)
+    truth = dict(zip((f"{arm.split} @ {arm.threshold:g}" for arm in ARMS), arm_means(TRACES, ARMS, TRUTH), strict=True))
+    for row in found["rows"][:4]:
+        assert abs(row["dr"]["value"] - truth[row["arm"]]) < 4.0 * row["dr"]["std_error"]
+    assert main(words) == 0
+    assert "effective frames" in capsys.readouterr().out
+
+
 BAD_OPTIONS = {
     "no costs": ([], 2, "nothing says what things cost"),
     "a policy without a log": (["--policy", "{0}/policy.yaml"], 2, "nothing says what things cost"),
@@ -195,6 +293,12 @@ BAD_OPTIONS = {
     "endless price": (["--published", "lambda=0.1,offload=inf"], 2, "offload"),
     "negative mu": (["--published", "lambda=0.1,offload=0.3,mu=-1"], 2, "mu"),
     "unknown policy": ([*PUBLISHED, "--policies", "splite"], 2, "did you mean 'splitee'"),
+    "unknown scenario": ([*PUBLISHED, "--scenario", "outages"], 2, "did you mean 'outage'"),
+    "a wrong parameter of it": ([*PUBLISHED, "--scenario", "outage:window=2"], 2, "did you mean 'windows'"),
+    "an error cost below 0": ([*PUBLISHED, "--error-cost", "-1"], 2, "--error-cost '-1': expected a number"),
+    "too few error costs": ([*PUBLISHED, "--error-cost", "[1, 2]"], 3, "classes 0..1"),
+    "a plot of another kind": ([*PUBLISHED, "--plot", "{0}/a.gif"], 2, "ends in .png or .svg"),
+    "a log that was never read whole": (["{0}/edge.jsonl", *PUBLISHED], 3, "no frame in this log was read at all"),
     "a log without a name": (["--log", "grid.jsonl"], 2, "expected NAME=FILE"),
     "no seeds": ([*PUBLISHED, "--seeds", "0"], 2, "seeds"),
     "unknown option": ([*PUBLISHED, "--sees", "1"], 2, "--sees"),

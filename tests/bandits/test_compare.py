@@ -18,6 +18,7 @@ def test_the_trivial_policies_are_always_there() -> None:
     assert list(trivial_policies(MODEL)) == ["edge_only", "cloud_only", "offload_all", "random", "best_fixed"]
     assert standard_policies(MODEL).keys() == {
         "edge_only", "cloud_only", "offload_all", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid",
+        "sequential",
     }  # fmt: skip
 
 

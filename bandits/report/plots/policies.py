@@ -113,11 +113,11 @@ def draw_regret(curves: Mapping[str, Curve], axes: Axes) -> None:
     axes.set_xlabel("frame")
     axes.set_ylabel("cumulative regret")
     axes.margins(x=0)
-    axes.set_ylim(*_regret_limits(ends, axes))
-    _name_ends(ends, axes)
+    axes.set_ylim(*regret_limits(ends, axes))
+    name_ends(ends, axes)
 
 
-def _regret_limits(ends: Mapping[str, float], axes: Axes) -> tuple[float, float]:
+def regret_limits(ends: Mapping[str, float], axes: Axes) -> tuple[float, float]:
     """All lines, unless a trivial policy would press those that learn flat; then its line leaves at the top."""
     low, high = axes.get_ylim()
     learning = [end for name, end in ends.items() if name not in TRIVIAL]
@@ -125,7 +125,8 @@ def _regret_limits(ends: Mapping[str, float], axes: Axes) -> tuple[float, float]
     return (max(low, -0.1 * wanted), wanted) if 0.0 < wanted < high / 2 else (low, high)
 
 
-def _name_ends(ends: Mapping[str, float], axes: Axes) -> None:
+def name_ends(ends: Mapping[str, float], axes: Axes) -> None:
+    """Name every line at its right end, with where it ended, moved apart where they meet."""
     low, high = axes.get_ylim()
     shares = [(end - low) / (high - low) for end in ends.values()]
     heights = spread(shares, gap=0.066, ceiling=1.0)
