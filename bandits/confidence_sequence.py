@@ -75,28 +75,21 @@ class ConfidenceSequence:
 
     def lower(self) -> float:
         """The mean is not below this."""
-        return self._cross(0.0, self.mean) if self._doubts(1e-12) else 0.0
+        return self._cross(0.0, self.mean) if self.doubts(1e-12) else 0.0
 
     def upper(self) -> float:
         """The mean is not above this."""
-        return self._cross(1.0, self.mean) if self._doubts(1.0 - 1e-12) else 1.0
+        return self._cross(1.0, self.mean) if self.doubts(1.0 - 1e-12) else 1.0
 
-    def exceeds(self, mean: float) -> bool:
-        """Is the mean proved to be above `mean`, in (0, 1)?  Cheaper than `lower() > mean`, and the same."""
-        return self.mean > mean and self._doubts(mean)
-
-    def falls_short(self, mean: float) -> bool:
-        """Is the mean proved to be below `mean`, in (0, 1)?"""
-        return self.mean < mean and self._doubts(mean)
-
-    def _doubts(self, mean: float) -> bool:
+    def doubts(self, mean: float) -> bool:
+        """Is `mean`, in (0, 1), outside?  Cheaper than `lower` and `upper`, and the same."""
         return evidence(self.count, self.total, mean) >= self._limit
 
     def _cross(self, ruled_out: float, inside: float) -> float:
         """Where doubt ends between the two; the evidence is convex in the mean and least at the outcomes' own."""
         for _ in range(HALVINGS):
             middle = 0.5 * (ruled_out + inside)
-            if self._doubts(middle):
+            if self.doubts(middle):
                 ruled_out = middle
             else:
                 inside = middle

@@ -20,7 +20,7 @@ def missed(outcomes: FloatArray, mean: float, weights: FloatArray | None = None)
     sequence = ConfidenceSequence(ALPHA)
     for place, outcome in enumerate(outcomes.tolist()):
         sequence.add(outcome, 1.0 if weights is None else float(weights[place]))
-        if sequence.exceeds(mean) or sequence.falls_short(mean):
+        if sequence.doubts(mean):
             return True
     return False
 
@@ -76,7 +76,8 @@ def test_bounds_are_where_the_capital_reaches_its_limit_and_at_most_twice_as_wid
     mean = total / outcomes
     single = 2 * 1.96 * math.sqrt(mean * (1 - mean) / outcomes)
     assert single < sequence.upper() - sequence.lower() < 2 * single
-    assert sequence.exceeds(sequence.lower() - 1e-6) > sequence.exceeds(sequence.lower() + 1e-6)
+    assert sequence.doubts(sequence.lower() - 1e-6)
+    assert not sequence.doubts(sequence.lower() + 1e-6)
 
 
 def test_before_the_first_outcome_nothing_is_known() -> None:
