@@ -107,6 +107,7 @@ READS = (
     "replay BAD.npz --published lambda=0.1,offload=0.3",
     "replay {trace} --published lambda=0.1,offload=0.3 --policy BAD.yaml",
     "replay {trace} --costs BAD.json",
+    "replay --off-policy BAD.jsonl --policy {policy}",
     "replay {trace} --policy {policy} --profile BAD.yaml --log grid={log}",
     "replay {trace} --policy {policy} --profile {profile} --log grid=BAD.jsonl",
     "policy show BAD.yaml",
@@ -213,7 +214,7 @@ def test_every_option_that_names_a_file_is_tried(command: str) -> None:
 def fine(line: str, kind: str) -> bool:
     """Is what was made as good as any other?"""
     if kind == "empty":  # settings that are all as usual; nothing was logged or named yet
-        return any(option in line for option in ("--config", "--objective", "--labels", "--log"))
+        return any(option in line for option in ("--config", "--objective", "--labels", "--log", "--off-policy"))
     if kind == "words":
         return "--labels" in line
     return (kind == "missing" and "--checkpoint" in line) or (kind == "folder" and line.startswith("policy history"))
