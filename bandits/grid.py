@@ -38,7 +38,7 @@ THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 READ_ALL_FIRST = 256
 # In so many first frames the deepest arm is played.  It shows every exit and the final one, so all estimates start
 # from the same frames; with fewer, an unlucky start may take thousands of frames to be corrected.
-DEEPEST_FIRST = 64
+DEEPEST_FIRST = 32
 
 
 def make_grid(
