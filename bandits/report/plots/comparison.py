@@ -40,7 +40,7 @@ def picture(answers: Mapping[str, Answer], titles: Titles, path: Path) -> Path:
         for row, (name, answer) in zip(canvas.subfigures(len(answers), 1, squeeze=False), answers.items(), strict=True):
             _draw(answer, f"{titles.title}; {name} costs", row[0].subplots(1, 2, width_ratios=(1.25, 1.0)))
         file = io.BytesIO()
-        canvas.savefig(file, format=kind, dpi=144, facecolor=LIGHT["card"])
+        canvas.savefig(file, format=kind, dpi=100, facecolor=LIGHT["card"])
     write_atomically(path, file.getvalue())
     return path
 
