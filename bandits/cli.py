@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -18,22 +17,20 @@ from bandits import path_model
 from bandits.answers import answer
 from bandits.compare import Setting, compare_streams, standard_policies, trivial_policies
 from bandits.estimates import estimates_of
-from bandits.loss import ErrorCosts
 from bandits.measured import LiveRuns, live_rows
 from bandits.of_file import FilePolicy
 from bandits.parallel import workers_for
 from bandits.path_model import PathModel
 from bandits.pricing import cost_models, measured
+from bandits.replay_inputs import error_costs_of, policy_of_file, recorded_in, records_in
 from bandits.report.comparison_page import most_played, page
 from bandits.scenarios.build import parsed
-from bandits.whole_frames import traces_of_log
 from split_core import policy as policies
-from split_core import traces
-from split_core.errors import ConfigError, TraceError
+from split_core.errors import ConfigError
 from split_core.files import write_atomically
 from split_core.policy import PolicyFile
 from split_core.registry import resolve
-from split_core.telemetry.decisions import FrameRecord, read_header, read_log
+from split_core.telemetry.decisions import read_log
 from split_core.traces import Traces
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
@@ -94,11 +91,11 @@ def replay_command(
     if off_policy:
         _print_estimates(off_policy, policy, as_json=as_json)
         return
-    recorded = [_recorded(path) for path in inputs or ()]
+    recorded = [recorded_in(path) for path in inputs or ()]
     if not recorded:
         raise ConfigError("nothing to replay: give a trace of 'offramp trace', or --off-policy LOG")
-    own = _own(policy_file, policy, metadata or ())
-    runs = LiveRuns(_runs(logs or [], recorded[0].bundle_id), own)
+    own = policy_of_file(policy_file, policy, metadata or ())
+    runs = LiveRuns(records_in(logs or [], recorded[0].bundle_id), own)
     found = measured(runs, policy, profile_file, costs, deadline_ms or None)
     models = cost_models(found, published, recorded[0].exits)
     first = next(iter(models.values()))
@@ -117,12 +114,6 @@ def replay_command(
     _print(answers, models)
 
 
-def _recorded(path: Path) -> Traces:
-    if path.suffix == ".jsonl":
-        return traces_of_log(list(read_log(path)), path)
-    return traces.load(path)
-
-
 def _setting(
     recorded: Sequence[Traces],
     model: PathModel,
@@ -134,19 +125,8 @@ def _setting(
     name, params = parsed(scenario)
     return Setting(
         recorded, model, asked, scenario=name, scenario_params=params, frames=frames or None,
-        error_costs=_error_costs(error_cost), points=CURVE_POINTS,
+        error_costs=error_costs_of(error_cost), points=CURVE_POINTS,
     )  # fmt: skip
-
-
-def _error_costs(text: str) -> ErrorCosts:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
-    found = value if isinstance(value, list) else [value]
-    if not found or any(type(each) not in (int, float) or not 0.0 <= each < float("inf") for each in found):
-        raise ConfigError(f"--error-cost {text!r}: expected a number of at least 0, or a list of them, one per class")
-    return value  # type: ignore[no-any-return]  # looked at above
 
 
 def _played(setting: Setting, seeds: int, workers: int, live: list[dict[str, Any]]) -> dict[str, Any]:
@@ -166,29 +146,6 @@ def _as_one(answers: Answers) -> dict[str, Any]:
     """The first cost model's answer, and the papers' below it where that is another."""
     first, *others = answers.values()
     return {**first, "published": others[0] if others else None}
-
-
-def _runs(logs: Sequence[str], bundle_id: str) -> dict[str, list[FrameRecord]]:
-    records = {}
-    for item in logs:
-        name, equals, path = item.partition("=")
-        if not equals:
-            raise ConfigError(f"--log {item!r}: expected NAME=FILE, for example grid=decisions.jsonl")
-        met = read_header(Path(path)).get("bundle", bundle_id)
-        if bundle_id and met != bundle_id:
-            raise TraceError(
-                f"{path}: a log of bundle {met[:12]}, the trace is of {bundle_id[:12]}; record a trace of it"
-            )
-        records[name] = list(read_log(Path(path)))
-    return records
-
-
-def _own(path: Path | None, policy: PolicyFile | None, metadata: Sequence[str]) -> dict[str, FilePolicy]:
-    """The policy file's bandit, as a camera would play it: within its guard, with the thresholds of its stream."""
-    known = dict(item.split("=", 1) for item in metadata if "=" in item[1:])
-    if len(known) != len(metadata):
-        raise ConfigError(f"--metadata {' '.join(metadata)}: expected KEY=VALUE, each key once, for example site=north")
-    return {policy.bandit.name: FilePolicy(policy, known, folder=path.parent)} if policy and path else {}
 
 
 def _policies(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bandits.report.figures import cost, count, fixed, more_or_less, percent, relative
-from bandits.report.names import HINDSIGHT, OURS, TRIVIAL, in_reading_order, mark_of
+from bandits.report.names import HINDSIGHT, OURS, OWN, TRIVIAL, in_reading_order, mark_of
 from bandits.report.result import Figures, Outage, Privacy, Row, Run
 
 
@@ -70,7 +70,7 @@ def honest_sentences(run: Run) -> list[str]:
 def published(run: Run) -> list[Comparison]:
     """Ours against every policy that is neither trivial nor ours."""
     names = in_reading_order(row.name for row in run.policies)
-    found = (_comparison(run, name) for name in names if name not in (*TRIVIAL, OURS))
+    found = (_comparison(run, name) for name in names if name not in (*TRIVIAL, *OWN))
     return [comparison for comparison in found if comparison is not None]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 OURS = "grid"
+OWN = (OURS, "sequential")  # what nobody has published but we
 HINDSIGHT = "best_fixed"
 TRIVIAL = ("edge_only", "cloud_only", "offload_all", "random", HINDSIGHT)
 
