@@ -13,7 +13,7 @@ from bandits.path_model import PathModel
 from bandits.policy import Arm
 from bandits.regret import best_fixed_arm
 from bandits.replay import replay
-from bandits.runs import FrameResult, Run, live_run, run_of, summarise
+from bandits.runs import FrameResult, Run, live_run, run_of, settled_frame, summarise
 from bandits.stream import in_order
 from split_core.traces import Traces
 from tests.bandits.frames import path_model, random_traces
@@ -141,3 +141,25 @@ def test_a_policy_without_arms_is_regretted_by_what_it_earned() -> None:
     best = best_fixed_arm(TRACES.rows(np.arange(20)), MODEL)[1]
     assert run.regret.best_fixed[-1] == pytest.approx(20 * (best - (0.5 - 0.01 * 10.0)))
     assert (run.arm == -1).all()
+
+
+def test_settled_is_the_frame_from_which_on_nearly_all_plays_are_of_one_arm() -> None:
+    good, bad = Arm(1, 0.8), Arm(2, 0.8)
+    assert settled_frame([bad] * 10 + [good] * 90) == 7  # 90 of the 94 plays from there on are good
+    assert settled_frame([bad, good] * 20 + [good] * 60) == 34  # 63 of 66: the last three bad ones are let pass
+    assert settled_frame([good] * 100) == 1
+
+
+def test_what_moves_to_the_end_has_not_settled_and_what_has_no_arms_cannot() -> None:
+    good, bad = Arm(1, 0.8), Arm(2, 0.8)
+    assert settled_frame([bad] * 92 + [good] * 8) is None
+    assert settled_frame([good, bad] * 50) is None
+    assert settled_frame([None] * 100) is None
+
+
+def test_plays_are_counted_per_arm_and_most_first() -> None:
+    arms = [Arm(1, 0.8), Arm(2, 0.8), Arm(2, 0.8), None]
+    traces = TRACES.rows(np.arange(4))
+    run = run_of("x", [result(arm=arm) for arm in arms], Hindsight(in_order(traces, MODEL)), live=False)
+    assert run.plays == ((Arm(2, 0.8), 2), (Arm(1, 0.8), 1))
+    assert summarise(run)["arm_share"] == {"2@0.8": 0.5, "1@0.8": 0.25}
