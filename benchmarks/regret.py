@@ -211,7 +211,7 @@ def offline(options: argparse.Namespace) -> tuple[dict[str, Any], list[Goal]]:
     found: dict[str, Any] = {}
     goals: list[Goal] = []
     for name, traces in recorded(options.trace).items():
-        for network, share in _prices(options)[:: 1 if options.quick else 2]:
+        for network, share in _prices(options)[:: 3 if options.quick else 2]:
             where = f"{name}, network {network:g}, offload {share:g} of it"
             say(f"offline: {where}")
             model = _model(traces, network, share)
