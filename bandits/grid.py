@@ -38,7 +38,9 @@ THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 READ_ALL_FIRST = 256
 # In so many first frames the deepest arm is played.  It shows every exit and the final one, so all estimates start
 # from the same frames; with fewer, an unlucky start may take thousands of frames to be corrected.
-DEEPEST_FIRST = 32
+DEEPEST_FIRST = 64
+# But no more than cost this much reward together, once there were so many: where depth is dear that is soon.
+DEEPEST_WORTH, DEEPEST_LEAST = 10.0, 8
 
 
 def make_grid(
@@ -136,10 +138,12 @@ class Grid:
         return self._table.plan(context, chosen, heads=self._heads(), propensity=propensity)
 
     def _deepest(self, costs: Costs, allowed: tuple[int, ...]) -> int:
-        """The last arm that is not dearer than the best of answers is worth; -1 if all are."""
+        """The last arm that is not dearer than the best of answers is worth; -1 if all are, or enough was spent."""
         at_arm, shipping = self._prices(costs)
-        pays = at_arm + shipping[self._split % self._exits, 0] < 1.0
-        return next((arm for arm in reversed(allowed) if pays[arm]), -1)
+        price = at_arm + shipping[self._split % self._exits, 0]
+        arm = next((arm for arm in reversed(allowed) if price[arm] < 1.0), -1)
+        spent = self._choices >= DEEPEST_LEAST and self._choices * price[arm] >= DEEPEST_WORTH
+        return -1 if spent else arm
 
     def _best(self, costs: Costs, allowed: tuple[int, ...]) -> tuple[int, float]:
         """The arm with the highest index, and the probability of that."""

@@ -42,12 +42,21 @@ def arm_of(policy: Policy, given: Context) -> Arm:
 
 
 def test_the_first_frames_run_to_the_end_and_read_every_exit() -> None:
-    policy, given = grid(), context(CHEAP)
+    policy, given = grid(mu=0.005), context(CHEAP)
     for every in frames(DEEPEST_FIRST):
         seen = observed(policy, given, every)
         assert (seen.plan.arm, seen.plan.heads) == (Arm(3, 0.0), (1, 2, 3))
         policy.learn(seen)
     assert arm_of(policy, given) != Arm(3, 0.0)
+
+
+@pytest.mark.parametrize(("mu", "looks"), [(0.01, 34), (0.02, 17), (0.033, 11)])
+def test_the_first_frames_are_fewer_where_depth_is_dear(mu: float, looks: int) -> None:
+    """At 30 mu a frame, until they have cost 10."""
+    policy, given = grid(mu=mu), context(CHEAP)
+    seen = [observed(policy, given, every) for every in frames(DEEPEST_FIRST)]
+    deepest = [each.plan.arm == Arm(3, 0.0) and each.plan.heads == (1, 2, 3) for each in seen]
+    assert deepest.index(False) == looks
 
 
 def test_the_first_frames_leave_out_arms_that_cannot_pay() -> None:
