@@ -30,9 +30,8 @@ class Counts:
         groups: groups of labels that are kept apart.
 
     Attributes:
-        seen: (K-1, G, STATES) readings whose right label is known or guessed, by exit, group of their label and state.
-        wrong: of those, how many were wrong.
-        checked: (K-1, STATES) of the readings those whose right label is known.
+        seen: (K-1, G, STATES) verdicts, by exit, group of the reading's label and state.
+        wrong: of those, how many readings were wrong.
         earlier_wrong: (K-1, BINS) how often the exit before was wrong, where this one differs from it.
         steps: (K-2, STATES, TARGETS) from a state of exit k to one of exit k+1.
         starts: (K-1, BINS) first readings of a frame.
@@ -46,7 +45,6 @@ class Counts:
         shapes = {
             "seen": (readable, groups, STATES),
             "wrong": (readable, groups, STATES),
-            "checked": (readable, STATES),
             "earlier_wrong": (readable, BINS),
             "steps": (between, STATES, TARGETS),
             "starts": (readable, BINS),
@@ -57,7 +55,7 @@ class Counts:
         self._groups = groups
         self._cells = {name: array("d", bytes(8 * int(np.prod(shape)))) for name, shape in shapes.items()}
         views = {name: _view(self._cells[name], shape) for name, shape in shapes.items()}
-        self.seen, self.wrong, self.checked = views["seen"], views["wrong"], views["checked"]
+        self.seen, self.wrong = views["seen"], views["wrong"]
         self.earlier_wrong = views["earlier_wrong"]
         self.steps, self.starts, self.turns = views["steps"], views["starts"], views["turns"]
         self.firsts, self.missed = views["firsts"], views["missed"]
@@ -77,29 +75,23 @@ class Counts:
             if state < BINS:
                 turns[groups[place - 1] * self._groups + groups[place]] += 1.0
 
-    def take_verdict(
-        self, exit: int, group: int, state: int, wrong: float, earlier_wrong: float, weight: float, checked: bool
-    ) -> None:
-        """Count whether a reading was right, as far as that is known.
+    def take_verdict(self, exit: int, group: int, state: int, wrong: bool, earlier_wrong: bool, weight: float) -> None:
+        """Count whether a reading was right.
 
         Args:
             exit: 1..K-1.
             group: of the reading's label.
             state: after the reading.
-            wrong: probability that it was wrong, 0 or 1 after a verdict.
-            earlier_wrong: the same of the exit read before; only counted where the two differ.
-            weight: 1 for a verdict, less for a guess.
-            checked: is it a verdict?
+            wrong: was it?
+            earlier_wrong: was that of the exit before?  Only counted where the two differ.
+            weight: of the frame.
         """
         cells = self._cells
         cell = ((exit - 1) * self._groups + group) * STATES + state
         cells["seen"][cell] += weight
-        cells["wrong"][cell] += int(wrong * weight * GRAIN + 0.5) / GRAIN
-        if checked:
-            cells["checked"][(exit - 1) * STATES + state] += weight
+        cells["wrong"][cell] += wrong * weight
         if state < BINS:
-            place = (exit - 1) * BINS + state
-            cells["earlier_wrong"][place] += int(earlier_wrong * weight * GRAIN + 0.5) / GRAIN
+            cells["earlier_wrong"][(exit - 1) * BINS + state] += earlier_wrong * weight
 
     def take_error(self, group: int, cost: float) -> None:
         """Count a wrong answer of `group`, and what the mistake would cost."""

@@ -19,6 +19,10 @@ from split_core.tensors import FloatArray
 PRIOR = 4.0
 # A share of right answers of 0 or 1 in the few frames of a state is not certain.
 LEAST_VARIANCE = 0.01
+# Verdicts that is worth, at most, what the frames that went deeper from a state tell about it.
+CHAIN = 80.0
+# Where a reading is wrong and the exit before said something else, that is wrong too in so many cases.
+THIRD = 0.3
 # How much neighbouring bins tell about the steps from a bin, by their distance.
 NEIGHBOURS = (1.0, 0.3, 0.1)
 
@@ -58,14 +62,14 @@ def estimate(counts: Counts, curve: Curve, error: FloatArray) -> Estimates:
         curve: fitted to them.
         error: (G,) cost of a wrong answer of the group before any was seen.
     """
-    wrong = _wrong(counts, curve)
-    checked, spread = counts.checked[:, None, :], curve.spread(counts.checked)[:, None, :]
     steps = _steps(counts.steps)
+    wrong, earlier, known = _wrong(counts, curve, steps)
+    spread = curve.spread(counts.seen.sum(axis=1)) * PRIOR / (known + PRIOR)
+    width = np.hypot(spread, _deviation(wrong.mean(axis=1), known))[:, None, :]
     differing = counts.seen[:, :, :BINS].sum(axis=1)
-    earlier = (counts.earlier_wrong + PRIOR * 0.5) / (differing + PRIOR)
     return Estimates(
         wrong,
-        np.hypot(spread * PRIOR / (checked + PRIOR), _deviation(wrong, checked)),
+        np.broadcast_to(width, wrong.shape),
         earlier,
         np.hypot(0.5 * PRIOR / (differing + PRIOR), _deviation(earlier, differing)),
         steps,
@@ -82,19 +86,36 @@ def _deviation(share: FloatArray, seen: FloatArray) -> FloatArray:
     return result
 
 
-def _wrong(counts: Counts, curve: Curve) -> FloatArray:
-    """(K-1, G, STATES) share of wrong answers."""
+def _wrong(counts: Counts, curve: Curve, steps: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Shares of wrong answers: (K-1, G, STATES) of the reading, (K-1, BINS) of the one before where it differs.
+
+    And (K-1, STATES) how many readings they stand on.  A frame that went deeper tells whether its reading here was
+    wrong by where it came: there the label is the same, or that of the exit before.
+    """
     seen, wrong = counts.seen.sum(axis=1), counts.wrong.sum(axis=1)
     prior = 1.0 - curve.right()
     # Beyond exit 1 few frames have their first reading: it leans on all readings there.
     kins_seen, kins_wrong = (each.reshape(-1, KINS, BINS) for each in (seen, wrong))
     pooled = kins_wrong.sum(axis=1) + PRIOR * prior[:, FIRST * BINS :]
     prior[1:, FIRST * BINS :] = (pooled / (kins_seen.sum(axis=1) + PRIOR))[1:]
-    share = falling((wrong + PRIOR * prior) / (seen + PRIOR), seen + PRIOR)[:, None, :]
-    if counts.seen.shape[1] == 1:
-        return share
-    own = counts.seen + PRIOR
-    return falling((counts.wrong + PRIOR * share) / own, own)
+    went = counts.steps.sum(axis=2)
+    went *= CHAIN / (went + CHAIN)
+    total = wrong + PRIOR * prior
+    seen[:-1] += went
+    share, earlier = np.empty_like(seen), counts.earlier_wrong.copy()
+    differing = counts.seen[:, :, :BINS].sum(axis=1)
+    for place in range(len(seen) - 1, -1, -1):
+        if place < len(went):
+            after = np.concatenate((earlier[place + 1], share[place + 1, BINS:TARGETS]))
+            total[place] += went[place] * (steps[place] @ after)
+        share[place] = total[place] / (seen[place] + PRIOR)
+        here = share[place, :BINS]
+        earlier[place] = (earlier[place] + PRIOR * (1.0 - here + THIRD * here)) / (differing[place] + PRIOR)
+    share = falling(share, seen + PRIOR)[:, None, :]
+    if counts.seen.shape[1] > 1:
+        own = counts.seen + PRIOR
+        share = falling((counts.wrong + PRIOR * share) / own, own)
+    return share, earlier, seen
 
 
 _AHEAD = np.tril(np.full((BINS - 1, BINS - 1), 1e300), -1)

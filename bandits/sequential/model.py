@@ -19,14 +19,10 @@ from split_core.tensors import FloatArray
 
 # Estimates are made anew after an eighth more frames, but after so many at the latest.
 MOST_FRAMES = 128
-# A guess at what the cloud would have said weighs so much of a verdict.
-GUESS = 0.15
-# Where neither of two readings is right, an even earlier one with a third label is, in so many cases.
-THIRD = 0.3
 # A frame that was looked at whole makes estimates as old as so many others do.
 LOOKED = 16
 # So much weighs what was read where the frame would have ended before.
-OFF_PATH = 0.2
+OFF_PATH = 0.25  # a sum of which is exact
 
 Path = tuple[list[int], list[int], list[int]]  # exits, groups and states of a frame's readings
 
@@ -46,32 +42,45 @@ class Model:
         self._discount = discount
         self._error = _guessed_errors(groups, self._error_costs)
         self._counts, self._curve = Counts(exits, groups.count), Curve(exits - 1)
-        self._frames, self._fresh = 0.0, 0  # taken in, and since the last refresh
+        self._frames, self._taken, self._fresh = 0.0, 0, 0  # all but those since the last refresh; these; how much
         self.estimates = self._estimated()
 
-    def observe(
-        self, readings: Sequence[Reading], final: Reading | None, answered: int, moves: Moves | None = None
-    ) -> float:
-        """Take in one frame, and return the loss that its answer is expected to have brought.
+    def look(self, readings: Sequence[Reading], final: Reading, moves: Moves | None) -> None:
+        """Take in a frame that went on whatever it said: a verdict on all its readings.
 
         Args:
             readings: of exits 1..K-1 that were read, ascending; not empty.
-            final: what the full network says, where it is known.
-            answered: exit of the reading that was given as the answer where it is not.
-            moves: what would have been done in every state, for a frame that went on regardless.
+            final: what the full network says.
+            moves: that the others follow; None gives all readings the same weight.
         """
         path = self._path(readings)
         weights = [1.0] * len(readings) if moves is None else _weights(path, moves)
         self._counts.take_path(*path, weights)
+        before = False
+        for place, weight in enumerate(weights):
+            before = self._verdict(readings, path, place, final.label, before, weight)
+        self._taken += 1
+        self._fresh += LOOKED  # full information is worth having at once
+
+    def observe(self, readings: Sequence[Reading], final: Reading | None, answered: int) -> float:
+        """Take in a frame that followed the moves, and return the loss that its answer is expected to have brought.
+
+        A verdict is fair to the last reading only: that alone decided that there would be one.
+
+        Args:
+            readings: as above.
+            final: what the full network says, where it is known.
+            answered: exit of the reading that was given as the answer where it is not.
+        """
+        path = self._path(readings)
+        self._counts.take_path(*path, [1.0] * len(readings))
+        self._taken += 1
+        self._fresh += 1
+        last = len(readings) - 1
         if final is None:
-            loss = self._guess(readings, path, answered)
-        else:
-            self._verdicts(readings, path, final.label, weights)
-            loss = 0.0
-        self._frames += 1.0
-        # Full information is worth having at once.
-        self._fresh += 1 if moves is None else LOOKED
-        return loss
+            return self._expected(path, answered == readings[-1].exit)
+        self._verdict(readings, path, last, final.label, last > 0 and readings[last - 1].label != final.label, 1.0)
+        return 0.0
 
     def _path(self, readings: Sequence[Reading]) -> Path:
         exits, groups, states, before = [], [], [], None
@@ -82,31 +91,23 @@ class Model:
             before = reading
         return exits, groups, states
 
-    def _verdicts(self, readings: Sequence[Reading], path: Path, final: int, weights: Sequence[float]) -> None:
-        before = False
-        for reading, exit, group, state, weight in zip(readings, *path, weights, strict=True):
-            wrong = reading.label != final
-            self._counts.take_verdict(exit, group, state, wrong, before, weight, True)
-            if wrong:
-                self._counts.take_error(group, self._error_costs[min(final, len(self._error_costs) - 1)])
-            before = wrong
-
-    def _guess(self, readings: Sequence[Reading], path: Path, answered: int) -> float:
-        """A frame that was answered here: what its last readings say about the earlier ones."""
+    def _verdict(
+        self, readings: Sequence[Reading], path: Path, place: int, final: int, earlier_wrong: bool, weight: float
+    ) -> bool:
         exits, groups, states = path
-        exit, group, state = exits[-1], groups[-1], states[-1]
-        wrong = float(self.estimates.wrong[exit - 1, group, state])
-        loss = wrong * float(self.estimates.error[group])
-        if len(readings) == 1:
-            return loss
-        last, before = readings[-1].label, readings[-2].label
-        earlier = wrong if last == before else float(self.estimates.earlier_wrong[exit - 1, state % BINS])
-        third = 1.0 - THIRD * max(0.0, wrong + earlier - 1.0)
-        chances = [wrong if one.label == last else earlier if one.label == before else third for one in readings]
-        for place in range(len(readings) - 1):
-            past = chances[place - 1] if place else 0.0
-            self._counts.take_verdict(exits[place], groups[place], states[place], chances[place], past, GUESS, False)
-        return loss if answered == exit else earlier * float(self.estimates.error[groups[-2]])
+        wrong = readings[place].label != final
+        self._counts.take_verdict(exits[place], groups[place], states[place], wrong, earlier_wrong, weight)
+        if wrong:
+            self._counts.take_error(groups[place], self._error_costs[min(final, len(self._error_costs) - 1)])
+        return wrong
+
+    def _expected(self, path: Path, last_answered: bool) -> float:
+        """Expected loss of a frame that was answered by its last reading, or by the one before."""
+        exits, groups, states = path
+        exit, known = exits[-1] - 1, self.estimates
+        if last_answered or len(exits) == 1:
+            return float(known.wrong[exit, groups[-1], states[-1]] * known.error[groups[-1]])
+        return float(known.earlier_wrong[exit, states[-1] % BINS] * known.error[groups[-2]])
 
     def due(self) -> bool:
         """Have estimates become old?"""
@@ -117,8 +118,9 @@ class Model:
         if not self._fresh:
             return
         if self._discount < 1.0:
-            self._counts.forget(self._discount**self._fresh)
-        self._fresh = 0
+            self._counts.forget(self._discount**self._taken)
+        self._frames += self._taken
+        self._taken = self._fresh = 0
         self._curve.fit(self._counts.seen.sum(axis=1), self._counts.wrong.sum(axis=1))
         self.estimates = self._estimated()
 
@@ -161,7 +163,8 @@ class Model:
         if (weights < LOW).any() or (weights > HIGH).any():
             raise PolicyFileError(f"saved state of policy {policy!r}: a curve is out of its bounds")
         self._counts.restore(saved.section(state, "counts", policy), policy)
-        self._frames, self._fresh, self._curve.weights = frames, 0, weights
+        self._frames, self._curve.weights = frames, weights
+        self._taken = self._fresh = 0
         self.estimates = self._estimated()
 
 

@@ -43,7 +43,7 @@ class SequentialOffline:
         for _ in range(ROUNDS):
             self._fitted = _untaught(model.exits, model.objective, error_cost)
             for readings in _readings(traces):
-                self._fitted.model.observe(readings[:-1], readings[-1], 0, moves)
+                self._fitted.model.look(readings[:-1], readings[-1], moves)
             self._fitted.model.settle()
             moves = self._fitted.outlook(context).values.moves
 

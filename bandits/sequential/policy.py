@@ -15,7 +15,7 @@ from bandits.sequential.model import Model
 from bandits.sequential.prices import Prices
 from bandits.sequential.safeguard import Budget, Watch
 from bandits.sequential.states import Groups, state_of
-from bandits.sequential.values import DEEPER, RECALL, SHIP, Moves, Trust, Values, induce
+from bandits.sequential.values import DEEPER, RECALL, SHIP, Trust, Values, induce
 from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.readings import Reading
@@ -23,6 +23,12 @@ from split_core.readings import Reading
 NAME = "sequential"
 # Where nothing is expected to be gained, so much of the budget is spent on making sure.
 IDLE = 0.4
+# Where the loss of following the moves is not known to so much of itself, more than the budget is spent, up to MOST.
+SETTLED, MOST = 0.1, 2.0
+# Following the moves must promise to save so much of what needs no learning: hope alone promises a little.
+WORTHWHILE = 0.99
+# A check costs a trip and tells of one state, a look tells of all: it is taken where it costs less than so much.
+CHEAP = 0.3
 _DEEPER = Deeper()
 _MOST_CLASSES = 1000
 
@@ -38,7 +44,7 @@ def make_sequential(
     look: float = 0.6,
     caution: float = 0.1,
     hope: float = 0.1,
-    doubt: float = 0.0,
+    doubt: float = 1.0,
     deviations: float = 1.0,
     discount: float = 1.0,
 ) -> Sequential:
@@ -55,7 +61,7 @@ def make_sequential(
         look: share of all loss that may be spent on such frames later on.
         caution: widths that an answer is taken to be worse than estimated, when it is given.
         hope: widths that it is taken to be better, when going there is considered.
-        doubt: widths by which following them must still be better than the known policies.
+        doubt: widths that tell how well the loss of following them is known: looking around goes by it.
         deviations: standard errors by which playing must be worse than the known policies to be stopped.
         discount: weight of what is one frame older; 1 never forgets.
 
@@ -88,16 +94,16 @@ class SequentialPlan(Plan):
     """A plan with the moves that it is played by.
 
     Attributes:
-        values: the moves; None for a frame that is looked at whole, shipped at once or run to the end.
-        prices: of its context.
-        looked: the moves that a frame that is looked at whole does not follow.
-        known: is it one of the two policies that need no learning?
+        values: the moves, and those that a frame that is looked at whole does not follow; None where there are none.
+        prices: of the context of a frame that follows its moves.
+        look: is the frame looked at whole?
+        check: is it shipped where it would have been answered?
     """
 
     values: Values | None = None
     prices: Prices | None = None
-    looked: Moves | None = None
-    known: bool = False
+    look: bool = False
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,8 @@ class Outlook:
         best: loss that is expected of the frame.
         excess: what looking at it whole costs beyond that, infinite where it cannot be done.
         sure: does following the moves beat what needs no learning?
+        check: what shipping instead of answering costs beyond it, infinite where it cannot be done.
+        unsettled: how much of the budget for looking around there is reason to spend.
     """
 
     prices: Prices
@@ -119,6 +127,8 @@ class Outlook:
     best: float
     excess: float
     sure: bool
+    check: float
+    unsettled: float
 
 
 class Sequential:
@@ -147,7 +157,11 @@ class Sequential:
         if outlook.best == np.inf:
             return self.follow(context)
         budget.paid += outlook.best
-        if budget.allows(outlook.excess, 1.0 if outlook.sure else IDLE):
+        if outlook.check < CHEAP * outlook.excess and budget.settled:
+            if budget.allows(outlook.check, outlook.unsettled):
+                budget.spend(outlook.check)
+                return SequentialPlan(context, outlook.heads, values=outlook.values, check=True)
+        elif budget.allows(outlook.excess, outlook.unsettled):
             budget.look(outlook.excess)
             return self._looked(context, outlook)
         if outlook.sure and prices.known < np.inf and self._watch.harmful():
@@ -185,11 +199,11 @@ class Sequential:
     def _looked(self, context: Context, outlook: Outlook) -> Plan:
         prices = outlook.prices
         end = (self._exits,) if prices.ship[prices.last] > prices.after_look else ()
-        moves = outlook.values.moves if self._budget.settled else None
-        return SequentialPlan(context, (*range(1, prices.last + 1), *end), looked=moves)
+        values = outlook.values if self._budget.settled else None
+        return SequentialPlan(context, (*range(1, prices.last + 1), *end), values=values, look=True)
 
     def _known(self, context: Context, prices: Prices) -> Plan:
-        return SequentialPlan(context, () if prices.ship[0] <= prices.whole else (self._exits,), known=True)
+        return SequentialPlan(context, (prices.known_depth,) if prices.known_depth else ())
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
         """Look the move up."""
@@ -199,14 +213,13 @@ class Sequential:
         exit = last.exit
         if exit == self._exits:
             return self._answers[exit]
-        values = plan.values if isinstance(plan, SequentialPlan) else None
-        if values is None:
+        if not isinstance(plan, SequentialPlan) or plan.look or plan.values is None:
             return self._to_the_end(plan, readings)
         before = readings[-2] if len(readings) > 1 else None
-        move = values.moves[exit - 1][self.model.groups(last.label)][state_of(last, before)]
+        move = plan.values.moves[exit - 1][self.model.groups(last.label)][state_of(last, before)]
         if move == DEEPER:
             return _DEEPER
-        if move == SHIP:
+        if move == SHIP or (plan.check and plan.context.may_ship(exit)):
             return Ship(plan.context.costs.payload[exit])
         if move == RECALL and before is not None and before.confidence >= 0.0:
             return self._answers[before.exit]
@@ -228,11 +241,24 @@ class Sequential:
             readings, final = readings[:-1], readings[-1]
             if not readings:
                 return
+        own = plan if isinstance(plan, SequentialPlan) else None
+        if own and own.look and final is not None:
+            self.model.look(readings, final, own.values.moves if own.values else None)
+            return
         action = observation.action
-        moves = plan.looked if isinstance(plan, SequentialPlan) else None
-        error = self.model.observe(readings, final, action.exit if isinstance(action, Answer) else 0, moves)
-        if isinstance(plan, SequentialPlan) and plan.prices is not None and plan.prices.known < np.inf:
-            self._watch.take(error + plan.prices.path(observation), plan.prices.known)
+        error = self.model.observe(readings, final, action.exit if isinstance(action, Answer) else 0)
+        if own and own.prices is not None and own.prices.known < np.inf:
+            self._watch.take(error + own.prices.path(observation), own.prices.known)
+
+    def forget(self, kept: float) -> None:
+        """Let what was learned weigh only `kept` of what it did, and look around again as in the beginning.
+
+        For whoever detects that frames are no longer what they were.
+        """
+        self.model.forget(kept)
+        self._watch.forget()
+        self._budget.reopen()
+        self._outlook = None
 
     def state(self) -> dict[str, Any]:
         """All that was learned, as JSON types."""
@@ -267,8 +293,13 @@ class Sequential:
 def _weighed(prices: Prices, values: Values) -> Outlook:
     best, start = min(values.begin), _start(values, prices)
     excess = prices.look - best if best < np.inf else np.inf
-    sure = 0 < start < prices.exits and values.sober[start] <= prices.known
-    return Outlook(prices, values, tuple(range(start, prices.deepest + 1)) if start else (), best, excess, sure)
+    sure = 0 < start < prices.exits and values.begin[start] < WORTHWHILE * prices.known
+    unsettled = IDLE
+    if sure and best > 0.0:
+        unsettled = min(MOST, max(1.0, (values.sober[start] - best) / (SETTLED * best)))
+    heads = tuple(range(start, prices.deepest + 1)) if start else ()
+    check = prices.ship[start] if sure else np.inf
+    return Outlook(prices, values, heads, best, excess, sure, check, unsettled)
 
 
 def _start(values: Values, prices: Prices) -> int:

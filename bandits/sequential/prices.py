@@ -61,9 +61,17 @@ class Prices:
         return self.device[-1] + self.head[-1] if self.deepest == self.exits else np.inf
 
     @cached_property
+    def known_depth(self) -> int:
+        """Where the best policy that needs no learning ends every frame: it ships from there, or has run it whole."""
+        return min((0, *self.stops), key=self._known_at)
+
+    @cached_property
     def known(self) -> float:
-        """The better of the two policies that need no learning: ship at once, or run the whole network."""
-        return min(self.ship[0], self.whole)
+        """Loss of that policy: it makes no mistakes."""
+        return self._known_at(self.known_depth)
+
+    def _known_at(self, depth: int) -> float:
+        return self.whole if depth == self.exits else self.device[depth] + self.head[depth] + self.ship[depth]
 
     @cached_property
     def look(self) -> float:

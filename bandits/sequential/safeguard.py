@@ -51,6 +51,10 @@ class Budget:
         if self.looked > self._first:
             self.spend(excess)
 
+    def reopen(self) -> None:
+        """Begin anew: the first frames are free again."""
+        self.looked = self.spent = self.paid = 0.0
+
     def spend(self, excess: float) -> None:
         """One frame was played although that is expected to cost `excess` more."""
         self.spent += max(0.0, excess)
@@ -83,7 +87,7 @@ class Watch:
     def take(self, loss: float, known: float) -> None:
         """One frame was played and lost `loss`; the better known policy would have lost `known`."""
         if abs(known - self._known) > SAME_WORLD * self._known:
-            self._frames = self._sum = self._squares = 0.0
+            self.forget()
             self._known = known
         excess = loss - known
         self._frames += 1.0
@@ -91,6 +95,10 @@ class Watch:
         self._squares += excess * excess
         if self._frames > MEMORY:
             self._frames, self._sum, self._squares = self._frames / 2, self._sum / 2, self._squares / 2
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._frames = self._sum = self._squares = 0.0
 
     @property
     def mean(self) -> float:

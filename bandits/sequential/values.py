@@ -30,7 +30,7 @@ class Trust:
     Attributes:
         caution: worse, when one is given.
         hope: better, when going there is considered.
-        doubt: worse, when all of it is held against a policy that needs no learning.
+        doubt: worse, to see how well all of it is known.
     """
 
     caution: float

@@ -202,7 +202,7 @@ def test_a_sequential_policy_leaves_a_wrong_start_within_three_hundred_frames() 
     for before, now in ((sound, shaky), (shaky, sound)):
         cold, warm = sequential_losses(before, now)
         assert warm[:300].mean() < 1.2 * cold[:300].mean()
-        assert warm[300:].mean() < 1.03 * cold[300:].mean()
+        assert warm[300:].mean() < 1.08 * cold[300:].mean()
 
 
 def test_within_an_envelope_the_learner_starts_warm_and_the_promise_as_new() -> None:

@@ -55,7 +55,7 @@ def test_few_verdicts_correct_an_exit_that_is_sure_of_everything() -> None:
     """Forty verdicts at a confidence of .97, a quarter wrong: also .9995, never checked, is no longer believed."""
     counts, curve = Counts(2, 1), Curve(1)
     for number in range(40):
-        counts.take_verdict(1, 0, state_of(reading(1, 0, 0.97), None), float(number % 4 == 0), 0.0, 1.0, True)
+        counts.take_verdict(1, 0, state_of(reading(1, 0, 0.97), None), number % 4 == 0, False, 1.0)
     sure = state_of(reading(1, 0, 0.9995), None)
     before = curve.right()[0, sure]
     for _ in range(10):
@@ -71,6 +71,6 @@ def test_verdicts_narrow_what_is_believed() -> None:
     for _ in range(4):
         widths.append(float(estimate(counts, curve, np.ones(1)).width[0, 0, state]))
         for number in range(50):
-            counts.take_verdict(1, 0, state, float(number % 5 == 0), 0.0, 1.0, True)
+            counts.take_verdict(1, 0, state, number % 5 == 0, False, 1.0)
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < 0.04
