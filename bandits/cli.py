@@ -185,7 +185,19 @@ def _print(answers: Answers, models: Mapping[str, PathModel]) -> None:
 
 def cost_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     """What policies cost and lose; live rows are followed by their replay."""
-    columns = ("frames", "accuracy", "agrees", "ms p50", "ms p95", "KB", "shipped", "cost", "loss", "x best")
+    columns = (
+        "frames",
+        "accuracy",
+        "agrees",
+        "ms p50",
+        "ms p95",
+        "KB",
+        "shipped",
+        "cost",
+        "loss",
+        "by label",
+        "x best",
+    )
     shown = _columns(title, ("policy", *columns))
     for row in rows:
         shown.add_row(row["name"] + (" (live)" if row["live"] else ""), *_costs(row))
@@ -205,6 +217,7 @@ def _costs(row: dict[str, Any]) -> list[str]:
         f"{row['offload_share']:.1%}",
         f"{row['mean_cost']:.2f}",
         f"{row['mean_loss']:.4f}",
+        _known(row["mean_loss_labels"], ".4f"),
         _known(row["loss_ratio"], ".3f"),
     ]
 
