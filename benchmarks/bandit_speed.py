@@ -3,7 +3,8 @@
 1. every index, one `choose` and one `update`, at 12, 60 and 400 arms, in turn with the like of river and MABWiser
    (pip install 'offramp[bench]'; what is not installed is named); UCB1 in numpy, and with every way to forget;
 2. the joint grid, one `begin` and one `learn`, at about as many arms: all its estimates and prices anew;
-3. a whole frame through a cascade of six exits, alone and within a guard with classes and conformal sets.
+3. a whole frame through a cascade of six exits, alone and within a guard with classes and conformal sets;
+4. a whole frame through the sequential policy at six exits, all that it learns and solves anew included.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def microseconds(step: Step, rounds: int) -> dict[str, Any]:
         started_ns = time.perf_counter_ns()
         step()
         samples.append((time.perf_counter_ns() - started_ns) / 1000.0)
-    return statistics(samples, "us")
+    return {**statistics(samples, "us"), "mean": float(np.mean(samples))}
 
 
 def rewards_of(seed: int) -> Callable[[], float]:
@@ -137,6 +138,27 @@ def guarded_step(limits: Limits) -> Step:
     return step
 
 
+def sequential_step() -> Step:
+    """Frames of two classes and six exits that get surer; what exits say is drawn beforehand."""
+    policy = make_policy("sequential", exits=6, rng=np.random.default_rng(0), objective=Objective(mu=1.0))
+    context = Context(tuple(range(7)), True, 100.0, Costs.published(6, per_layer=0.05, offload=0.4))
+    rng, frames = np.random.default_rng(1), []
+    for ease in rng.random(2_000):
+        sure = 1.0 - 0.5 * ease ** np.arange(1.0, 7.0)
+        said = (rng.random(6) > sure).astype(int)
+        frames.append([Reading(k, int(said[k - 1]), float(sure[k - 1])) for k in range(1, 7)])
+    upcoming = cycle(frames)
+
+    def step() -> None:
+        row, plan, readings = next(upcoming), policy.begin(context), ()
+        while isinstance(action := policy.next(plan, readings), Deeper):
+            readings = (*readings, row[plan.heads[len(readings)] - 1])
+        verdict = row[5] if isinstance(action, Ship) else None
+        policy.learn(Observation(plan, readings, action, verdict, 0.0))
+
+    return step
+
+
 def family(arms: int, rounds: int) -> dict[str, Any]:
     """Every index, each beside its peers; UCB1 with every way to forget."""
     found: dict[str, Any] = {}
@@ -182,6 +204,9 @@ def main() -> None:
     limits = Limits(never_early=frozenset({1}), sets=ConformalSets([[0.9]] * 6))
     for name, kept in (("alone", Limits()), ("within a guard", limits)):
         figures[f"cascade {name}, four exits read"] = microseconds(guarded_step(kept), rounds)
+    sequential = microseconds(sequential_step(), rounds)
+    figures["sequential, begin + next + learn, 6 exits"] = sequential
+    goals.append(at_most("sequential: mean of a frame, 6 exits", sequential["mean"], "us", 20.0, "no more than that"))
     report("bandit_speed", figures, goals, options)
 
 

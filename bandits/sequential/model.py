@@ -63,14 +63,14 @@ class Model:
         self._fresh += LOOKED  # full information is worth having at once
 
     def observe(self, readings: Sequence[Reading], final: Reading | None, answered: int) -> float:
-        """Take in a frame that followed the moves, and return the loss that its answer is expected to have brought.
+        """Take in a frame that followed the moves, and return the loss that its answer has brought, as far as is known.
 
         A verdict is fair to the last reading only: that alone decided that there would be one.
 
         Args:
             readings: as above.
             final: what the full network says, where it is known.
-            answered: exit of the reading that was given as the answer where it is not.
+            answered: exit whose reading was given as the answer; 0 for a frame that was shipped.
         """
         path = self._path(readings)
         self._counts.take_path(*path, [1.0] * len(readings))
@@ -80,7 +80,12 @@ class Model:
         if final is None:
             return self._expected(path, answered == readings[-1].exit)
         self._verdict(readings, path, last, final.label, last > 0 and readings[last - 1].label != final.label, 1.0)
-        return 0.0
+        audited = [one for one in readings if one.exit == answered]
+        return self._cost_of(final.label) if audited and audited[0].label != final.label else 0.0
+
+    def _cost_of(self, label: int) -> float:
+        """What it costs to answer something else than `label`."""
+        return self._error_costs[min(label, len(self._error_costs) - 1)]
 
     def _path(self, readings: Sequence[Reading]) -> Path:
         exits, groups, states, before = [], [], [], None
@@ -98,7 +103,7 @@ class Model:
         wrong = readings[place].label != final
         self._counts.take_verdict(exits[place], groups[place], states[place], wrong, earlier_wrong, weight)
         if wrong:
-            self._counts.take_error(groups[place], self._error_costs[min(final, len(self._error_costs) - 1)])
+            self._counts.take_error(groups[place], self._cost_of(final))
         return wrong
 
     def _expected(self, path: Path, last_answered: bool) -> float:
