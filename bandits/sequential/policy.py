@@ -157,13 +157,16 @@ class Sequential:
         if outlook.best == np.inf:
             return self.follow(context)
         budget.paid += outlook.best
-        if outlook.check < CHEAP * outlook.excess and budget.settled:
+        if budget.free(outlook.excess, outlook.best):
+            budget.look(outlook.excess)
+            return self._looked(context, prices, None)
+        if outlook.check < CHEAP * outlook.excess:
             if budget.allows(outlook.check, outlook.unsettled):
                 budget.spend(outlook.check)
                 return SequentialPlan(context, outlook.heads, values=outlook.values, check=True)
         elif budget.allows(outlook.excess, outlook.unsettled):
             budget.look(outlook.excess)
-            return self._looked(context, outlook)
+            return self._looked(context, prices, outlook.values)
         if outlook.sure and prices.known < np.inf and self._watch.harmful():
             if not budget.allows(outlook.excess, 2.0):
                 return self._known(context, prices)
@@ -196,10 +199,8 @@ class Sequential:
             self._outlook = outlook = _weighed(prices, induce(self.model.estimates, prices, self._trust))
         return outlook
 
-    def _looked(self, context: Context, outlook: Outlook) -> Plan:
-        prices = outlook.prices
+    def _looked(self, context: Context, prices: Prices, values: Values | None) -> Plan:
         end = (self._exits,) if prices.ship[prices.last] > prices.after_look else ()
-        values = outlook.values if self._budget.settled else None
         return SequentialPlan(context, (*range(1, prices.last + 1), *end), values=values, look=True)
 
     def _known(self, context: Context, prices: Prices) -> Plan:

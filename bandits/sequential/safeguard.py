@@ -15,7 +15,9 @@ from bandits import saved
 LEAST_FRAMES = 50.0
 # Older frames count for half when so many are in the mean.
 MEMORY = 2000.0
+# What may be spent in any case, of all that was paid: frames may change.
 FLOOR = 0.0005
+FREE = 2.0
 # A known loss that changed by more than this share is another world: what was earned before says nothing.
 SAME_WORLD = 0.05
 
@@ -36,17 +38,14 @@ class Budget:
         """May `excess` be spent on learning from this frame?  `most` scales the share."""
         if excess == math.inf:
             return False
-        if self.looked < self._first:
-            return True
         return self.spent < most * (self._share * math.sqrt(self.paid * max(0.0, excess)) + FLOOR * self.paid)
 
-    @property
-    def settled(self) -> bool:
-        """Are the first frames over?"""
-        return self.looked > self._first
+    def free(self, excess: float, best: float) -> bool:
+        """Is this one of the first frames?  None is where looking costs several times what a frame does anyhow."""
+        return self.looked < self._first and excess <= FREE * best
 
     def look(self, excess: float) -> None:
-        """One frame was looked at, and cost `excess` more than it had to."""
+        """One frame was looked at, and cost `excess` more than it had to; the first ones are forgiven."""
         self.looked += 1.0
         if self.looked > self._first:
             self.spend(excess)
