@@ -99,15 +99,17 @@ def _wrong(counts: Counts, curve: Curve, steps: FloatArray) -> tuple[FloatArray,
     pooled = kins_wrong.sum(axis=1) + PRIOR * prior[:, FIRST * BINS :]
     prior[1:, FIRST * BINS :] = (pooled / (kins_seen.sum(axis=1) + PRIOR))[1:]
     went = counts.steps.sum(axis=2)
-    went *= CHAIN / (went + CHAIN)
     total = wrong + PRIOR * prior
-    seen[:-1] += went
     share, earlier = np.empty_like(seen), counts.earlier_wrong.copy()
     differing = counts.seen[:, :, :BINS].sum(axis=1)
     for place in range(len(seen) - 1, -1, -1):
         if place < len(went):
             after = np.concatenate((earlier[place + 1], share[place + 1, BINS:TARGETS]))
-            total[place] += went[place] * (steps[place] @ after)
+            # No more than what it comes to stands on (as a harmonic mean, for all of that may err alike).
+            stands_on = np.concatenate((differing[place + 1], seen[place + 1, BINS:TARGETS])) + 1.0
+            worth = np.minimum(np.minimum(went[place], CHAIN), 1.0 / (steps[place] @ (1.0 / stands_on)))
+            seen[place] += worth
+            total[place] += worth * (steps[place] @ after)
         share[place] = total[place] / (seen[place] + PRIOR)
         here = share[place, :BINS]
         earlier[place] = (earlier[place] + PRIOR * (1.0 - here + THIRD * here)) / (differing[place] + PRIOR)
