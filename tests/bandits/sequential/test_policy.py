@@ -132,14 +132,14 @@ def test_a_verdict_says_nothing_of_exits_that_were_passed() -> None:
 
 
 def test_what_goes_deeper_tells_by_where_it_comes() -> None:
-    """Exit 1 is never checked; exit 2, which agrees, nearly always is right, so exit 1 is."""
+    """Exit 1 is never checked; exit 2, which agrees, is, and always was right."""
     policy = fresh(3)
     plan = replace(policy.begin(context(Costs.published(3, 0.01, 0.5))), look=False)
     unsure, sure = reading(1, 2, 0.55), reading(2, 2, 0.9991)
     place = (0, 0, state_of(unsure, None))
     before = policy.model.estimates.wrong[place]
     for _ in range(60):
-        policy.learn(Observation(plan, (unsure, sure), Answer(2), None, math.nan))
+        policy.learn(Observation(plan, (unsure, sure), Ship(0), reading(3, 2, 0.99), math.nan))
     policy.model.refresh()
     assert policy.model.estimates.wrong[place] < 0.4 * before
 
