@@ -12,6 +12,7 @@ import numpy as np
 from bandits import params, saved
 from bandits.policy import Action, Answer, Context, Costs, Deeper, Observation, Plan, Ship
 from bandits.sequential.model import Model
+from bandits.sequential.outlook import Outlook, outlook_of
 from bandits.sequential.prices import Prices
 from bandits.sequential.safeguard import Budget, Watch
 from bandits.sequential.states import Groups, state_of
@@ -21,12 +22,6 @@ from split_core.objective import Objective
 from split_core.readings import Reading
 
 NAME = "sequential"
-# Where nothing is expected to be gained, so much of the budget is spent on making sure.
-IDLE = 0.4
-# Where the loss of following the moves is not known to so much of itself, more than the budget is spent, up to MOST.
-SETTLED, MOST = 0.1, 2.0
-# Following the moves must promise to save so much of what needs no learning: hope alone promises a little.
-WORTHWHILE = 0.99
 # A check costs a trip and tells of one state, a look tells of all: it is taken where it costs less than so much.
 CHEAP = 0.3
 _DEEPER = Deeper()
@@ -106,31 +101,6 @@ class SequentialPlan(Plan):
     check: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What follows from one context's prices.
-
-    Attributes:
-        prices: of the context.
-        values: what to do.
-        heads: exits to read, from the best one to begin with.
-        best: loss that is expected of the frame.
-        excess: what looking at it whole costs beyond that, infinite where it cannot be done.
-        sure: does following the moves beat what needs no learning?
-        check: what shipping instead of answering costs beyond it, infinite where it cannot be done.
-        unsettled: how much of the budget for looking around there is reason to spend.
-    """
-
-    prices: Prices
-    values: Values
-    heads: tuple[int, ...]
-    best: float
-    excess: float
-    sure: bool
-    check: float
-    unsettled: float
-
-
 class Sequential:
     """A `Policy`; see `make_sequential`.
 
@@ -196,7 +166,7 @@ class Sequential:
         else:
             prices = outlook.prices if outlook is not None else Prices.of(context, self._mu)
         if outlook is None:
-            self._outlook = outlook = _weighed(prices, induce(self.model.estimates, prices, self._trust))
+            self._outlook = outlook = outlook_of(prices, induce(self.model.estimates, prices, self._trust))
         return outlook
 
     def _looked(self, context: Context, prices: Prices, values: Values | None) -> Plan:
@@ -289,32 +259,6 @@ class Sequential:
         tried_watch.restore(watch, NAME)
         self.model.restore(saved.section(state, "model", NAME), NAME)
         self._budget, self._watch, self._outlook = tried_budget, tried_watch, None
-
-
-def _weighed(prices: Prices, values: Values) -> Outlook:
-    best, start = min(values.begin), _start(values, prices)
-    excess = prices.look - best if best < np.inf else np.inf
-    sure = 0 < start < prices.exits and values.begin[start] < WORTHWHILE * prices.known
-    unsettled = IDLE
-    if sure and best > 0.0:
-        unsettled = min(MOST, max(1.0, (values.sober[start] - best) / (SETTLED * best)))
-    heads = tuple(range(start, prices.deepest + 1)) if start else ()
-    check = prices.ship[start] if sure else np.inf
-    return Outlook(prices, values, heads, best, excess, sure, check, unsettled)
-
-
-def _start(values: Values, prices: Prices) -> int:
-    """Where to read first; exits are skipped only to save the cost of reading them."""
-    begin, best = values.begin, min(1, prices.last)
-    spared = 0.0
-    for exit in range(2, prices.last + 1):
-        spared += prices.head[exit - 1]
-        if spared > 0.0 and begin[exit] < begin[best]:
-            best = exit
-    for known in (0, prices.exits):
-        if begin[known] < begin[best]:
-            best = known
-    return best
 
 
 def _error_costs(value: Any) -> tuple[float, ...]:

@@ -1,6 +1,6 @@
 """What keeps learning from costing much: a budget for looking around, and a watch over what deciding really earned.
 
-Two policies need no learning: ship at once, and run the whole network.  Playing must beat the better of them.
+Some policies need no learning: ship from the first depth that may, or run the whole network.  Playing must beat them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ LEAST_FRAMES = 50.0
 MEMORY = 2000.0
 # What may be spent in any case, of all that was paid: frames may change.
 FLOOR = 0.0005
+# The first frames are free where looking costs at most so much more than a frame does anyhow.
 FREE = 2.0
 # A known loss that changed by more than this share is another world: what was earned before says nothing.
 SAME_WORLD = 0.05
