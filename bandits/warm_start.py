@@ -10,8 +10,8 @@ has to buy.
 
 **Why so little.**  What makes a start good is that its means are those of thousands of frames, not that it weighs as
 much.  A device explores where its own doubt is; the more a prior weighs, the longer an arm that the fleet thought
-little of stays untried, in a stationary setting for ever.  A grid plays its deepest arm in 64 first frames, which
-show everything: with a weight of 32 it still plays half of them, so its own view weighs as much as the fleet's.
+little of stays untried, in a stationary setting for ever.  A grid that starts from nothing plays its deepest arm in
+its first frames, which shows everything: one that starts warm still plays half of them, for a view of its own.
 
 A start is made by the policy itself: states that are not its own are refused, and the result is one that it takes.
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from bandits.grid import DEEPEST_FIRST
 from bandits.policy import Policy
 from bandits.sequential.counts import Counts
 from bandits.sequential.states import Groups
@@ -111,7 +112,7 @@ def _strata(start: State, states: Sequence[State], weight: float) -> State:
     cells[:2] *= np.minimum(1.0, weight / np.maximum(readings, 1e-12))
     cells[2:] *= np.stack([_kept(verdicts, weight) for verdicts in cells[2]])
     frames = min(weight, float(_total(sections, "frames")))
-    choices = min(int(weight), sum(int(state["choices"]) for state in states))
+    choices = min(int(weight), DEEPEST_FIRST // 2)
     return {"choices": choices, "strata": {**fresh, "sums": cells.ravel().tolist(), "frames": frames, "weight": 1.0}}
 
 
