@@ -21,11 +21,12 @@ from bandits.published.sample_oracle import SampleOracle
 from bandits.replay import replay_stream
 from bandits.runs import Run, summarise
 from bandits.scenarios.build import make_stream
+from bandits.sequential.offline import SequentialOffline
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
-# No policies that could be deployed: the one's arm is chosen in hindsight, the other is told what no device knows.
-BEST_FIXED, LEAKY, ORACLE = "best_fixed", "splitee_s_leaky", "sample_oracle"
+# No policies that could be deployed: they are chosen or fitted in hindsight, or told what no device knows.
+BEST_FIXED, LEAKY, ORACLE, OFFLINE = "best_fixed", "splitee_s_leaky", "sample_oracle", "sequential_offline"
 BAND = (5.0, 95.0)  # percentiles over the seeds
 BANDED = ("accuracy", "agreement", "mean_cost", "mean_loss", "loss_ratio", "regret")
 
@@ -201,6 +202,8 @@ def _policy(
     traces = hindsight.stream.traces
     if name == ORACLE:
         return SampleOracle(hindsight.losses)
+    if name == OFFLINE:
+        return SequentialOffline(traces, model)
     if name == LEAKY:
         return Leaky(policy_over("splitee_s", params, traces, rng, model.objective), traces)
     return policy_over(name, params, traces, rng, model.objective)
