@@ -71,6 +71,8 @@ class Counts:
         cells["firsts"][groups[0]] += 1.0
         for place in range(1, len(exits)):
             state = states[place]
+            if exits[place] > exits[place - 1] + 1:
+                continue  # exits between were not read, as where another policy decided
             steps[((exits[place - 1] - 1) * STATES + states[place - 1]) * TARGETS + state] += weights[place]
             if state < BINS:
                 turns[groups[place - 1] * self._groups + groups[place]] += 1.0
