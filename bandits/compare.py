@@ -147,7 +147,7 @@ def compare_streams(
     played = {name: [one.played[name] for one in found] for name in setting.policies}
     frames = int(next(iter(played.values()))[0].row["frames"])
     return Comparison(
-        [_row([each.row for each in runs]) for runs in played.values()],
+        [seed_mean([each.row for each in runs]) for runs in played.values()],
         _kept(frames, setting.points) + 1,
         {name: np.mean([each.regret for each in runs], axis=0) for name, runs in played.items()},
         {name: np.percentile([each.regret for each in runs], BAND, axis=0) for name, runs in played.items()},
@@ -214,11 +214,13 @@ def _kept(frames: int, points: int | None) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, frames - 1, min(frames, points or frames)).astype(np.int64))
 
 
-def _row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def seed_mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean of rows, and how far some figures are spread."""
     known = {key: [row[key] for row in rows if row[key] is not None] for key in BANDED}
     band = {key: np.percentile(values, BAND).tolist() for key, values in known.items() if values}
-    return {**_mean(rows), "band": band}
+    # Those that settled say nothing of those that never did.
+    settled = [row["settled_frame"] for row in rows]
+    return {**_mean(rows), "settled_frame": None if None in settled else float(np.mean(settled)), "band": band}
 
 
 def _mean(values: Sequence[Any]) -> Any:

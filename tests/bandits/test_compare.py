@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from bandits import POLICIES
-from bandits.compare import BEST_FIXED, LEAKY, ORACLE, compare, standard_policies, trivial_policies
+from bandits.compare import (
+    BANDED,
+    BEST_FIXED,
+    LEAKY,
+    ORACLE,
+    compare,
+    seed_mean,
+    standard_policies,
+    trivial_policies,
+)
 from bandits.path_model import PathModel
 from bandits.regret import best_fixed_arm
 from split_core.errors import ConfigError, ProfileError
@@ -107,3 +116,9 @@ def test_wrong_names_are_refused() -> None:
         compare(TRACES, MODEL, {"splitee": {"treshold": 0.5}}, [0])
     with pytest.raises(ProfileError, match="the trace has 4"):
         compare(random_traces(5, 4), MODEL, {"edge_only": {}}, [0])
+
+
+def test_a_policy_has_settled_when_it_has_under_every_seed() -> None:
+    rows = [{**dict.fromkeys(BANDED, 1.0), "settled_frame": frame} for frame in (1, 4, None)]
+    assert seed_mean(rows[:2])["settled_frame"] == 2.5
+    assert seed_mean(rows)["settled_frame"] is None
