@@ -173,7 +173,7 @@ def _play_seed(setting: Setting, task: tuple[int, bool]) -> _Seed:
     hindsight, found = Hindsight(stream, setting.error_costs, arms=setting.arms), {}
     phases = [{"name": phase.name, "frames": phase.frames} for phase in stream.phases]
     for name, params in setting.policies.items():
-        policy = _policy(name, params, hindsight, np.random.default_rng([seed, 1]))
+        policy = _policy(name, params, hindsight, np.random.default_rng([seed, 1]), setting.error_costs)
         replayed = replay_stream(policy, hindsight, np.random.default_rng([seed, 2]), name=name)
         run, kept = replayed.run, _kept(len(replayed.run.cost), setting.points)
         found[name] = _Played(
@@ -193,7 +193,11 @@ def _best_fixed(hindsight: Hindsight) -> dict[str, Any]:
 
 
 def _policy(
-    name: str, params: Mapping[str, Any] | FilePolicy, hindsight: Hindsight, rng: np.random.Generator
+    name: str,
+    params: Mapping[str, Any] | FilePolicy,
+    hindsight: Hindsight,
+    rng: np.random.Generator,
+    error_costs: ErrorCosts,
 ) -> Policy:
     model, name = hindsight.stream.model, name.partition(" ")[0]
     if name == BEST_FIXED:
@@ -203,7 +207,7 @@ def _policy(
     if name == ORACLE:
         return SampleOracle(hindsight.losses)
     if name == OFFLINE:
-        return SequentialOffline(traces, model)
+        return SequentialOffline(traces, model, error_costs)
     if name == LEAKY:
         return Leaky(policy_over("splitee_s", params, traces, rng, model.objective), traces)
     return policy_over(name, params, traces, rng, model.objective)

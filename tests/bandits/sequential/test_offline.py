@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bandits.compare import compare
+from bandits.compare import Setting, compare, compare_streams
 from bandits.loss import best_fixed_arm_by_loss
 from bandits.sequential.offline import SequentialOffline
 from split_core.errors import PolicyFileError
@@ -30,6 +30,17 @@ def test_the_offline_fit_is_a_ceiling_that_replay_prints_under_its_name() -> Non
     found = compare(traces, model, {"sequential": {}, "sequential_offline": {}}, [0])
     online, fitted = (row["mean_loss"] for row in found.rows)
     assert fitted < online
+
+
+@pytest.mark.parametrize("error_costs", [10.0, [1.0, 20.0]], ids=["all", "by class"])
+def test_the_offline_fit_is_made_for_the_error_costs_that_were_asked_for(error_costs: float | list[float]) -> None:
+    """Dearer mistakes are made less often."""
+    traces, model = network(GOOD, classes=2, frames=1500), model_of(4, whole=0.3, offload=1.0)
+    agreement = []
+    for costs in (1.0, error_costs):
+        setting = Setting((traces,), model, {"sequential_offline": {}}, error_costs=costs)
+        agreement.append(compare_streams(setting, [0]).rows[0]["agreement"])
+    assert 1.0 - agreement[1] < 0.7 * (1.0 - agreement[0])
 
 
 def test_the_state_of_a_policy_that_learned_is_no_offline_fit() -> None:
