@@ -26,8 +26,8 @@ class Outcome:
         latency_ms: from capture to here.
         late: past the deadline, which must not happen.
         drifted: what the camera sees is not what was calibrated on, so the policy's promises are void.
-        marked: why a person should look: "unsure", "guardrail", "never_early" where nothing deeper could be
-            asked; empty when nobody need.
+        marked: why a person should look: "unsure", "guardrail", "uncertified", "never_early" where nothing deeper
+            could be asked; empty when nobody need.
     """
 
     seq: int
