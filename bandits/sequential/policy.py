@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from bandits import params, saved
+from bandits.indices.build import Choice
 from bandits.policy import Action, Answer, Context, Costs, Deeper, Observation, Plan, Ship
+from bandits.sequential.drift import Drift, make_drift
 from bandits.sequential.model import Model
 from bandits.sequential.outlook import Outlook, outlook_of
 from bandits.sequential.prices import Prices
@@ -24,6 +26,8 @@ from split_core.readings import Reading
 NAME = "sequential"
 # A check costs a trip and tells of one state, a look tells of all: it is taken where it costs less than so much.
 CHEAP = 0.3
+# What is left of all that was learned when frames have changed: where to begin from, and no more.
+KEPT = 0.02
 _DEEPER = Deeper()
 _MOST_CLASSES = 1000
 
@@ -42,6 +46,7 @@ def make_sequential(
     doubt: float = 1.0,
     deviations: float = 1.0,
     discount: float = 1.0,
+    forget: Choice = "none",
 ) -> Sequential:
     """Optimal stopping with learned values: answer with a reading, go one exit deeper, or ship.
 
@@ -59,6 +64,8 @@ def make_sequential(
         doubt: widths that tell how well the loss of following them is known: looking around goes by it.
         deviations: standard errors by which playing must be worse than the known policies to be stopped.
         discount: weight of what is one frame older; 1 never forgets.
+        forget: none, or change: all that was learned, when first confidences or the answers of checked frames have
+            changed; or {"name": "change", "false_alarm": chance of doing so, ever, where nothing has}.
 
     Raises:
         ConfigError: a parameter is out of its range.
@@ -81,6 +88,7 @@ def make_sequential(
             params.number("hope", hope, 0.0, 100.0),
             params.number("doubt", doubt, 0.0, 100.0),
         ),
+        drift=make_drift(exits, forget),
     )
 
 
@@ -111,10 +119,21 @@ class Sequential:
         exits: K.
         mu: errors that one unit of cost is worth.
         trust: in what was learned.
+        drift: tells when to forget; None never does.
     """
 
-    def __init__(self, model: Model, budget: Budget, watch: Watch, *, exits: int, mu: float, trust: Trust) -> None:
-        self.model, self._budget, self._watch = model, budget, watch
+    def __init__(
+        self,
+        model: Model,
+        budget: Budget,
+        watch: Watch,
+        *,
+        exits: int,
+        mu: float,
+        trust: Trust,
+        drift: Drift | None = None,
+    ) -> None:
+        self.model, self._budget, self._watch, self._drift = model, budget, watch, drift
         self._exits, self._mu, self._trust = exits, mu, trust
         self._answers = [Answer(exit) for exit in range(exits + 1)]
         self._key: tuple[Costs, tuple[int, ...], bool] | None = None
@@ -203,8 +222,11 @@ class Sequential:
         return Ship(plan.context.costs.payload[exit]) if plan.context.may_ship(exit) else Answer(exit)
 
     def learn(self, observation: Observation) -> None:
-        """Take in what the frame showed; a lost reply shows nothing."""
+        """Take in what the frame showed; a lost reply shows nothing but confidences."""
         readings, plan = observation.readings, observation.plan
+        own = plan if isinstance(plan, SequentialPlan) else None
+        if self._drift and self._drift.take(observation, checked=own is not None and (own.look or own.check)):
+            self.forget(KEPT)
         if observation.lost or not plan.learns or not readings:
             return
         final = observation.verdict
@@ -212,7 +234,6 @@ class Sequential:
             readings, final = readings[:-1], readings[-1]
             if not readings:
                 return
-        own = plan if isinstance(plan, SequentialPlan) else None
         if own and own.look and final is not None:
             self.model.look(readings, final, own.values.moves if own.values else None)
             return
@@ -224,7 +245,7 @@ class Sequential:
     def forget(self, kept: float) -> None:
         """Let what was learned weigh only `kept` of what it did, and look around again as in the beginning.
 
-        For whoever detects that frames are no longer what they were.
+        For whoever detects that frames are no longer what they were; with `forget: change` the policy does.
         """
         self.model.forget(kept)
         self._watch.forget()
@@ -240,6 +261,7 @@ class Sequential:
             "model": learned,
             "budget": self._budget.state(),
             "watch": self._watch.state(),
+            **({"drift": self._drift.state()} if self._drift else {}),
         }
 
     def _identity(self) -> dict[str, Any]:
@@ -257,8 +279,9 @@ class Sequential:
         tried_budget, tried_watch = copy(self._budget), copy(self._watch)
         tried_budget.restore(budget, NAME)
         tried_watch.restore(watch, NAME)
+        drift = self._drift and self._drift.restored(state, NAME)
         self.model.restore(saved.section(state, "model", NAME), NAME)
-        self._budget, self._watch, self._outlook = tried_budget, tried_watch, None
+        self._budget, self._watch, self._outlook, self._drift = tried_budget, tried_watch, None, drift
 
 
 def _error_costs(value: Any) -> tuple[float, ...]:
