@@ -12,7 +12,7 @@ from bandits.sequential.values import Values
 # Where nothing is expected to be gained, so much of the budget is spent on making sure.
 IDLE = 0.4
 # Where the loss of following the moves is not known to so much of itself, more than the budget is spent, up to MOST.
-SETTLED, MOST = 0.1, 2.0
+SETTLED, MOST = 0.1, 3.0
 # Following the moves must promise to save so much of what needs no learning: hope alone promises a little.
 WORTHWHILE = 0.99
 
