@@ -1,4 +1,4 @@
-"""`offramp edge`, `offramp profile`, `offramp doctor`."""
+"""`offramp edge run`, `offramp profile`, `offramp doctor`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from split_core.telemetry.logs import log_to_stderr
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
 
 
-def edge(
+def edge_run(
     config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML of the camera; see configs/edge.yaml.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a setting: --set link.address=tcp://gpu:5555")

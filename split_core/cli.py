@@ -42,7 +42,7 @@ COMMANDS = {
     "profile": Command("edge_runtime.cli:profile", "", "Measure what a bundle costs on this device."),
     "keys": Command("split_core.commands:keys", "", "Make a pair of CURVE keys."),
     "cloud": Command("cloud_runtime.cli:cloud", "", "Run an offload worker."),
-    "edge": Command("edge_runtime.cli:edge", "", "Run a camera."),
+    "edge run": Command("edge_runtime.cli:edge_run", "", "Run a camera."),
     "link": Command("split_core.commands:link", "", "Put a slow link between a camera and a worker."),
     "replay": Command("bandits.cli:replay_command", "", "Play policies over a trace, with the trivial ones beside."),
     "policy": Command("split_core.policy_commands:policy_command", "", "Show, check, change, promote policy files."),
@@ -63,8 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = [" ".join(words[:2]), *words[2:]] if " ".join(words[:2]) in COMMANDS else words
     if name not in COMMANDS:
-        print(f"offramp: no command {name!r}{suggestion(name, list(COMMANDS))}; see 'offramp --help'", file=sys.stderr)
-        return 2
+        return no_such(name, rest)
     try:
         return run(name, rest)
     except SplitError as error:
@@ -102,17 +101,38 @@ def run(name: str, arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def no_such(name: str, rest: Sequence[str]) -> int:
+    """Say what to type instead; returns the exit code."""
+    verbs = [known.partition(" ")[2] for known in COMMANDS if known.startswith(f"{name} ")]
+    if verbs and rest in (["--help"], ["-h"]):
+        print("\n".join(table(name)))
+        return 0
+    if not verbs:
+        told = f"no command {name!r}{suggestion(name, list(COMMANDS))}; see 'offramp --help'"
+    elif rest and (near := suggestion(rest[0], verbs)):
+        told = f"no command '{name} {rest[0]}'{near}; there are: {', '.join(verbs)}"
+    else:
+        right = " ".join([name, verbs[0], *rest])
+        told = f"{name!r} alone is no command; type 'offramp {right}' (there are: {', '.join(verbs)})"
+    print(f"offramp: {told}", file=sys.stderr)
+    return 2
+
+
+def table(group: str = "") -> list[str]:
+    """A line for every command, or for those of a group."""
+    width = max(map(len, COMMANDS)) + 2
+    return [f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items() if name.startswith(group)]
+
+
 def overview() -> str:
     """What `offramp --help` prints."""
-    width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "Usage: offramp COMMAND [OPTIONS]",
             "",
             "Edge-cloud split computing: cut a network, answer early on the device, ship the rest.",
             "",
-            *lines,
+            *table(),
             "",
             "'offramp COMMAND --help' tells more.  Exit codes: 0 done, 1 a bug, 2 wrong use, 3 a file, "
             "4 a missing library, 5 the link, 6 a source.",

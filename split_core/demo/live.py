@@ -68,7 +68,7 @@ def cloud(shop: Workshop) -> Iterator[Cloud]:
 
 
 def edge_words(shop: Workshop, ship: str, name: str, cloud: Cloud, *, frames: int, settings: list[str]) -> list[str]:
-    """`offramp edge` with everything that a run needs; its decision log is `decisions_path`."""
+    """`offramp edge run` with everything that a run needs; its decision log is `decisions_path`."""
     setting = shop.setting
     log = decisions_path(shop, ship, name)
     log.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def edge_words(shop: Workshop, ship: str, name: str, cloud: Cloud, *, frames: in
         f"decisions={log}",
         *settings,
     ]
-    return ["edge", str(config_path("demo/edge.yaml")), *(word for value in values for word in ("--set", value))]
+    return ["edge", "run", str(config_path("demo/edge.yaml")), *(word for value in values for word in ("--set", value))]
 
 
 def decisions_path(shop: Workshop, ship: str, name: str) -> Path:

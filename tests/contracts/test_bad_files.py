@@ -56,7 +56,7 @@ KINDS: tuple[Callable[[Path], None], ...] = (missing, folder, empty, binary, wor
 CALIBRATE = "calibrate {bundle} --data {data} --out {out}.yaml "
 TRAIN = "train {bundle} --exits 1 --epochs 1 --threads 1 --out {out} "
 JOINT = "train joint tests.partitioner.train.joint_modules:WithItsOwn --out {out} "
-EDGE = "edge {camera} --set "
+EDGE = "edge run {camera} --set "
 
 # What stands for `BAD.suffix` is the file to be refused; all others are good.
 READS = (
@@ -95,7 +95,7 @@ READS = (
     "cloud BAD.yaml",
     "cloud BAD --plain",
     "cloud {bundle} --keys BAD",
-    "edge BAD.yaml",
+    "edge run BAD.yaml",
     EDGE + "bundle=BAD",
     EDGE + "policy=BAD.yaml",
     EDGE + "profile=BAD.yaml",
@@ -189,8 +189,8 @@ WRITES = (
     "replay {trace} --costs {costs} --seeds 1 --save-costs BAD/x.json",
     "policy add BAD/x {policy}",
     "demo --quick --out BAD/x",
-    "edge {camera} --set decisions=BAD/x.jsonl",
-    "edge {camera} --set ready_file=BAD/x.json",
+    "edge run {camera} --set decisions=BAD/x.jsonl",
+    "edge run {camera} --set ready_file=BAD/x.json",
 )
 
 # Options that name what is written.

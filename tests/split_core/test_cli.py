@@ -31,13 +31,29 @@ def test_every_command_of_the_table_exists_and_explains_itself(name, capsys):
     command = cli.COMMANDS[name]
     function = resolve(command.location, name, command.extra)
     assert (function.__doc__ or "").strip()
-    assert cli.main([name, "--help"]) == 0
+    assert cli.main([*name.split(), "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
 
 
 def test_an_unknown_command_suggests_the_nearest(capsys):
     assert cli.main(["calibrat"]) == 2
     assert "did you mean 'calibrate'" in capsys.readouterr().err
+
+
+def test_a_group_alone_says_what_to_type(capsys):
+    assert cli.main(["edge", "door.yaml", "--json"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'offramp edge run door.yaml --json'" in line
+
+
+def test_a_misspelt_verb_suggests_the_nearest(capsys):
+    assert cli.main(["edge", "rum", "door.yaml"]) == 2
+    assert "did you mean 'run'" in capsys.readouterr().err
+
+
+def test_the_help_of_a_group_lists_its_verbs(capsys):
+    assert cli.main(["edge", "--help"]) == 0
+    assert "edge run" in capsys.readouterr().out
 
 
 def test_a_wrong_option_is_wrong_use(capsys):
