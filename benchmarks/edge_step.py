@@ -24,20 +24,25 @@ from benchmarks.harness import arguments, at_most, paired, report, statistics
 from benchmarks.models import mobilenet_bundle
 from edge_runtime import profiling
 from edge_runtime.breaker import Breaker
-from edge_runtime.budget import Timing
+from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.deployment import Deployment
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome
 from edge_runtime.offload import Offloader
 from edge_runtime.prefix import Prefix
+from edge_runtime.raw import Probe
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.stream import Stream
+from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles, wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle
 from split_core.codecs import CODECS
+from split_core.drift.monitor import DriftMonitor
 from split_core.policy import CodecSection, ExitSection, PolicyFile
 from split_core.profiles import HwProfile
 from split_core.telemetry.decisions import DecisionLog
@@ -70,8 +75,8 @@ class InstantSession:
 
 def make_loop(
     bundle: Bundle, profile: HwProfile, backend: Any, listeners: Sequence[OnOutcome], **bandit: Any
-) -> EdgeLoop:
-    """An edge loop whose worker has greeted it, and then says nothing."""
+) -> tuple[EdgeLoop, Stream]:
+    """An edge loop whose worker has greeted it, and then says nothing; and its camera."""
     exits = bundle.manifest.exits
     transport = MemoryTransport()
     listener = transport.listen("memory://worker")
@@ -89,26 +94,17 @@ def make_loop(
         clock=time.monotonic,
         on_change=lambda _: None,
     )
-    loop = EdgeLoop(
-        NewestFrame(),
-        prefix=Prefix(bundle, backend),
-        reader=policy_file.reader(),
-        policy=policy,
-        costs=CostBook(profile, objective, ship_input=True, link=LinkModel(20.0, 1.0)),
-        objective=objective,
-        offloader=offloader,
-        labels=bundle.manifest.labels,
-        ship_input=True,
-        timing=Timing(10.0, 1.0),
-        clock=time.monotonic,
-        on_outcome=listeners,
-    )
+    prefix, costs = Prefix(bundle, backend), CostBook(profile, LinkModel(20.0, 1.0))
+    budget = TimeBudget(Timing(10.0, 1.0), costs, time.monotonic)
+    rules = Rules(policy_file.reader(), policy, objective, ship_input=True, monitor=DriftMonitor(()))
+    stream = Stream("bench", NewestFrame(), rules, Deployment(prefix, costs, budget, Probe(prefix)))
+    loop = EdgeLoop([stream], offloader=offloader, clock=time.monotonic, on_outcome=listeners)
     loop.step()
     peer, frames = listener.receive() or (b"", [])
     hello = wire.decode(frames)
     listener.send(peer, wire.encode(wire.Welcome(hello.request_id, "bench", bundle.id, 0)))
     loop.step()
-    return loop
+    return loop, stream
 
 
 def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
@@ -128,26 +124,30 @@ def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
     sure = np.array([[9.0, 0.0, 0.0, 0.0]], np.float32)
     metrics = EdgeMetrics()
     log = DecisionLog(folder / "decisions.jsonl", {})
-    loop = make_loop(
+    loop, stream = make_loop(
         bundle,
         profile,
         Instant(lambda names: [sure for _ in names]),
         [
-            lambda outcome, record: metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms),
+            lambda outcome, record: metrics.answered("bench", outcome.where, outcome.degraded, outcome.latency_ms),
             lambda outcome, record: log.write(record),
         ],
         splits=[1, 2, 3],
     )
     rounds, samples = (500 if quick else 5000), []
     for seq in range(rounds + 200):
-        loop._slot.put(Frame(seq, time.monotonic(), images[0]))
+        stream.slot.put(Frame(seq, time.monotonic(), images[0]))
         started_s = time.perf_counter()
         loop.step()
         samples.append((time.perf_counter() - started_s) * 1e6)
         if seq % 50 == 0:
             time.sleep(0.002)  # let the log's thread write, as the time between frames would
     log.close()
-    return {**statistics(samples[200:], "us"), "lost_records": log.lost, "arms": len(loop.rules.policy.state()["arms"])}
+    return {
+        **statistics(samples[200:], "us"),
+        "lost_records": log.lost,
+        "arms": len(stream.rules.policy.state()["arms"]),
+    }
 
 
 def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
@@ -155,14 +155,14 @@ def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
     shape = bundle.manifest.preprocess.image_shape
     images = [np.random.default_rng(i).integers(0, 256, shape, np.uint8) for i in range(20)]
     profile = profiling.profile(bundle, OnnxRuntimeBackend(), images, name="bench", codecs=CodecSection())
-    loop = make_loop(bundle, profile, OnnxRuntimeBackend(), [], splits=[bundle.manifest.exits])
-    prefix = loop._prefix
+    loop, stream = make_loop(bundle, profile, OnnxRuntimeBackend(), [], splits=[bundle.manifest.exits])
+    prefix = stream.deployment.prefix
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     [tensor] = prefix.intake.tensors(image)
-    heads_read = len(loop.rules.policy.begin(loop_context(loop)).heads)
+    heads_read = len(stream.rules.policy.begin(next_context(stream)).heads)
 
     def ours() -> None:
-        loop._slot.put(Frame(0, time.monotonic(), image))
+        stream.slot.put(Frame(0, time.monotonic(), image))
         loop.step()
 
     def bare() -> None:
@@ -176,11 +176,12 @@ def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
     return {**paired(ours, bare, rounds=20 if quick else 150, inner=2), "heads_read": heads_read}
 
 
-def loop_context(loop: EdgeLoop) -> Any:
-    """The context that the next frame would get."""
+def next_context(stream: Stream) -> Any:
+    """What the policy is told of the next frame."""
     from bandits.policy import Context
 
-    return Context(tuple(range(loop._prefix.exits + 1)), True, 1e4, loop._costs.costs())
+    prefix, costs = stream.deployment.prefix, stream.deployment.costs
+    return Context(tuple(range(prefix.exits + 1)), True, 1e4, costs.costs(stream.rules.objective, ship_input=True))
 
 
 def memory_mb(bundle_dir: Path, folder: Path) -> dict[str, float]:

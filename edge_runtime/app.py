@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,34 +17,29 @@ from typing import Any
 import numpy as np
 import structlog
 
-from bandits.envelope import Crossing
 from edge_runtime import artefacts
 from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
-from edge_runtime.budget import Timing
-from edge_runtime.config import EdgeConfig
-from edge_runtime.costs import CostBook
-from edge_runtime.keeping import Keeping, promise
+from edge_runtime.camera import Camera
+from edge_runtime.config import EdgeConfig, SourceSection
+from edge_runtime.keeping import promise
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome
-from edge_runtime.memory import PolicyMemory
 from edge_runtime.offload import Offloader
 from edge_runtime.opening import make_source, open_channel
 from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.policy_watch import Follower, PolicyWatch
-from edge_runtime.prefix import Prefix
 from edge_runtime.proposal import Proposals
 from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
 from edge_runtime.ticket import Ticket
-from split_core.drift.monitor import Finding
 from split_core.files import write_atomically
 from split_core.telemetry.audit import AuditRecord
-from split_core.telemetry.decisions import DecisionLog, FrameRecord
+from split_core.telemetry.decisions import FrameRecord
 from split_core.telemetry.http import Health, HealthServer
 from split_core.telemetry.metrics import EdgeMetrics
 from split_core.telemetry.shadow import ShadowRecord
@@ -51,125 +47,123 @@ from split_core.transport.base import Channel
 
 log = structlog.get_logger("edge")
 
-STATE_EVERY_S = 5.0
 AUDIT_STREAM = 1  # of randomness, beside the policy's own
 PATIENCE_S = 0.25  # longest wait before the loop looks whether it shall stop
 
 
 class EdgeApp:
-    """One camera, ready to run.
+    """One device with its cameras, ready to run.
 
     Args:
         config: checked.
         channel: replaces the configured transport; for tests and for people who embed the loop.
-        source: replaces the configured source.
+        sources: replace the configured ones, by camera.
 
     Raises:
-        SplitError: bundle, policy, profile, keys or source are not usable; nothing is left running.
+        SplitError: bundle, policy, profile, keys or a source are not usable; nothing is left running.
     """
 
-    def __init__(self, config: EdgeConfig, *, channel: Channel | None = None, source: Source | None = None) -> None:
+    def __init__(
+        self, config: EdgeConfig, *, channel: Channel | None = None, sources: Mapping[str, Source] | None = None
+    ) -> None:
         self._stack = ExitStack()
         with ExitStack() as undo:
             undo.callback(self._stack.close)
-            self._build(config, channel, source)
+            self._build(config, channel, sources or {})
             undo.pop_all()
 
-    def _build(self, config: EdgeConfig, channel: Channel | None, source: Source | None) -> None:
-        loaded = self._artefacts = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
-        self._rules, self._model = loaded.rules(), loaded.bundle.manifest.name
+    def _build(self, config: EdgeConfig, channel: Channel | None, sources: Mapping[str, Source]) -> None:
+        loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
+        self._model, self._stopping, self._dropped = loaded.bundle.manifest.name, False, 0
         self.channel = channel or open_channel(config.link)
         self._stack.callback(self.channel.close)
-        self.feed = Feed(
-            source or make_source(config),
-            fps=config.source.fps,
-            limit=config.source.limit,
-            every=config.source.every,
+        self.metrics, self.tally = EdgeMetrics(), Tally()
+        self._proposals = Proposals(lambda line: log.warning("proposal", found=line))
+        self._stack.callback(self._proposals.close)
+        self._shadow = ShadowDesk(self._note_shadow, lambda line: log.error("shadow stopped", reason=line))
+        self._stack.callback(self._shadow.close)
+        self._deployment = loaded.deployment()
+        self.cameras = {
+            name: self._add_camera(name, loaded.of_camera(own), sources.get(name))
+            for name, own in config.cameras().items()
+        }
+        self._offloader = self._make_offloader(config, loaded)
+        self.loop = self._make_loop(config)
+        self._watch_for_metrics(loaded)
+        self._watch = self._follow(config)
+        self._serve(config)
+        shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
+        log.info("ready", cameras=list(self.cameras), **shown)
+
+    def _add_camera(self, name: str, loaded: Artefacts, source: Source | None) -> Camera:
+        section, shared = loaded.config.source, self._deployment
+        assert section is not None
+        deployment = replace(shared, budget=loaded.budget(shared.costs))
+        feed = self._make_feed(section, source)
+        camera = Camera(name, loaded, feed, deployment, propose=self._proposals.put, clock=time.monotonic)
+        self._stack.callback(camera.close)
+        return camera
+
+    def _make_feed(self, section: SourceSection, source: Source | None) -> Feed:
+        return Feed(
+            source or make_source(section),
+            fps=section.fps,
+            limit=section.limit,
+            every=section.every,
             clock=time.monotonic,
             wake=self.channel.wake,
         )
-        self.metrics, self.tally = EdgeMetrics(), Tally()
-        self._stopping, self._dropped = False, 0
-        self._decisions: DecisionLog | None = None
-        self._adopt: Adoption | None = None
-        self._memory = self._remember(config, loaded.ids)
-        self._breaker = Breaker(
-            failures=config.link.failures,
-            probe_every_s=config.link.probe_every_ms / 1e3,
-            answer_within_s=config.deadline_ms / 1e3,
-        )
-        self.loop = self._make_loop(config, loaded)
-        self._stack.callback(lambda: self._memory.close(self.loop.rules))
-        self._watch = self._follow(config, loaded)
-        self._serve(config)
-        shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
-        log.info("ready", camera=config.camera, **shown)
 
-    def _make_loop(self, config: EdgeConfig, loaded: Artefacts) -> EdgeLoop:
-        prefix, rules, costs = loaded.prefix(), self._rules, loaded.costs()
-        listeners = self._listeners(config, loaded.ids)
-        shadow = ShadowDesk(costs, self._note_shadow, lambda line: log.error("shadow stopped", reason=line))
-        self._stack.callback(shadow.close)
-        self.metrics.watch_shadow(lambda: shadow.tally, lambda: shadow.lost)
-        self._offloader = self._make_offloader(config, loaded, classes=len(prefix.labels))
-        self.metrics.watch_drift(lambda: self.loop.rules.monitor)
-        guardrail = loaded.guardrail
-        self.metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
-        self.auditor = self._make_auditor(config, prefix, costs)
-        loop = EdgeLoop(
-            self.feed.slot,
-            prefix=prefix,
-            reader=rules.reader,
-            policy=rules.policy,
-            costs=costs,
-            objective=rules.objective,
-            offloader=self._offloader,
-            labels=prefix.labels,
-            ship_input=rules.ship_input,
-            timing=Timing(config.deadline_ms / 1e3, config.margin_ms / 1e3),
-            clock=time.monotonic,
-            on_outcome=listeners,
-            monitor=rules.monitor,
-            on_drift=self._tell_drift,
-            on_shadowed=shadow.put,
-            auditor=self.auditor,
-        )
-        loop.adopt(rules)  # with all that they say: their id, too
-        return loop
-
-    def _make_auditor(self, config: EdgeConfig, prefix: Prefix, costs: CostBook) -> Auditor:
-        auditor = Auditor(
+    def _make_loop(self, config: EdgeConfig) -> EdgeLoop:
+        self.auditor = Auditor(
             self._offloader,
-            prefix,
-            costs,
             rng=np.random.default_rng((config.seed, AUDIT_STREAM)),
             patience_s=config.audit.patience_ms / 1e3,
             clock=time.monotonic,
             on_audit=self._tell_audit,
         )
-        self.metrics.watch_audits(lambda: auditor.tally)
-        self.metrics.watch_promise(lambda: promise(self.loop.rules))
-        self._proposals = Proposals(lambda line: log.warning("proposal", found=line))
-        self._stack.callback(self._proposals.close)
-        self._keeping = Keeping(self._tell_drift, lambda value: self._note("envelope", value), self._propose)
-        return auditor
+        return EdgeLoop(
+            [camera.stream for camera in self.cameras.values()],
+            offloader=self._offloader,
+            clock=time.monotonic,
+            on_outcome=self._listeners(config),
+            on_drift=lambda camera, finding: self.cameras[camera].tell_drift(finding),
+            on_shadowed=self._shadow.put,
+            auditor=self.auditor,
+        )
 
-    def _follow(self, config: EdgeConfig, loaded: Artefacts) -> PolicyWatch | None:
+    def _watch_for_metrics(self, loaded: Artefacts) -> None:
+        metrics, shadow, auditor, guardrail = self.metrics, self._shadow, self.auditor, loaded.guardrail
+        metrics.watch_shadow(lambda: shadow.tally, lambda: shadow.lost)
+        metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
+        metrics.watch_audits(lambda: auditor.tally)
+        for name, camera in self.cameras.items():
+            stream = camera.stream
+            metrics.watch_drift(name, lambda stream=stream: stream.rules.monitor)  # type: ignore[misc]
+            metrics.watch_promise(name, lambda stream=stream: promise(stream.rules))  # type: ignore[misc]
+
+    def _follow(self, config: EdgeConfig) -> PolicyWatch | None:
         if not Path(config.policy).is_dir():
             return None
         refused = lambda line: log.error("policy refused, the old one stays", reason=line)  # noqa: E731
-        self._adopt = Adoption(loaded, self.loop, self._offloader, self._memory, self._begin)
-        follower = Follower(loaded, refused, self.loop.check)
-        watch = PolicyWatch(follower, self.channel.wake)
+        check = self._deployment.probe.check
+        self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
+        followers = {name: Follower(camera.artefacts, refused, check) for name, camera in self.cameras.items()}
+        watch = PolicyWatch(followers, self.channel.wake)
         self._stack.callback(watch.close)
         return watch
 
-    def _make_offloader(self, config: EdgeConfig, loaded: Artefacts, *, classes: int) -> Offloader:
+    def _make_offloader(self, config: EdgeConfig, loaded: Artefacts) -> Offloader:
+        self._breaker = Breaker(
+            failures=config.link.failures,
+            probe_every_s=config.link.probe_every_ms / 1e3,
+            answer_within_s=config.deadline_ms / 1e3,
+        )
         return Offloader(
             self.channel,
             loaded.hello(),
-            classes=classes,
-            exits=loaded.bundle.manifest.exits,
+            classes=len(self._deployment.prefix.labels),
+            exits=self._deployment.prefix.exits,
             ledger=Ledger(config.link.in_flight),
             breaker=self._breaker,
             codecs=loaded.codecs(),
@@ -177,19 +171,10 @@ class EdgeApp:
             on_change=lambda line: log.info("link", change=line),
         )
 
-    def _remember(self, config: EdgeConfig, ids: dict[str, str]) -> PolicyMemory:
-        path = Path(config.state) if config.state else None
-        memory = PolicyMemory(path, ids, every_s=STATE_EVERY_S, clock=time.monotonic)
-        if path:
-            log.info("state", found=memory.restore(self._rules))
-        return memory
-
-    def _listeners(self, config: EdgeConfig, ids: dict[str, str]) -> list[OnOutcome]:
+    def _listeners(self, config: EdgeConfig) -> list[OnOutcome]:
         listeners: list[OnOutcome] = [self._count, self.tally]
         if config.decisions:
-            decisions = self._decisions = DecisionLog(Path(config.decisions), ids)
-            self._stack.callback(decisions.close)
-            listeners.append(lambda _, record: decisions.write(record))
+            listeners.append(lambda outcome, record: self.cameras[outcome.camera].write(record))
         if config.outcomes:
             sink = JsonLines(config.outcomes)
             self._stack.callback(sink.close)
@@ -197,7 +182,7 @@ class EdgeApp:
         return listeners
 
     def _count(self, outcome: Outcome, record: FrameRecord) -> None:
-        self.metrics.answered(outcome.where, outcome.degraded, outcome.latency_ms, outcome.marked)
+        self.metrics.answered(outcome.camera, outcome.where, outcome.degraded, outcome.latency_ms, outcome.marked)
         if record.payload_bytes:
             self.metrics.shipped(record.payload_bytes)
 
@@ -206,7 +191,7 @@ class EdgeApp:
         if config.http:
             health = Health(
                 live=lambda: not self._stopping,
-                ready=lambda: not self.feed.ended,
+                ready=lambda: not all(camera.feed.ended for camera in self.cameras.values()),
                 models=lambda name: name == self._model,
                 registry=self.metrics.registry,
             )
@@ -216,61 +201,59 @@ class EdgeApp:
         if config.ready_file:
             write_atomically(Path(config.ready_file), json.dumps(addresses).encode())
 
-    def run(self) -> None:
-        """Answer frames until the source ends or `stop` is called; everything in flight is settled first.
+    def warm_up(self) -> None:
+        """Run something blank through the network, and see that every camera's rules can read it.
 
         Raises:
-            SourceError: the source gave up.
+            BackendError: the engine refuses the network.
+            ConfigError: a criterion does not fit the network's hidden states.
         """
-        self.loop.warm_up()
+        self._deployment.probe.compute()
+        for camera in self.cameras.values():
+            self._deployment.probe.check(camera.stream.rules.reader)
+
+    def run(self) -> None:
+        """Answer frames until all sources end or `stop` is called; everything in flight is settled first.
+
+        Raises:
+            SourceError: a source gave up.
+        """
+        self.warm_up()
         if self._watch:
             self._watch.start()
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        self.feed.start()
+        for camera in self.cameras.values():
+            camera.feed.start()
         with self._stack:
             while not self._done():
-                if not self.loop.step():
-                    self._wait()
-                self._memory.tick(self.loop.rules)
-                if self._watch and self._adopt:
-                    for change in self._watch.take():
-                        self._adopt(change)
-        if self.feed.error:
-            raise self.feed.error
+                self._turn()
+        for camera in self.cameras.values():
+            if camera.feed.error:
+                raise camera.feed.error
 
-    def _tell_drift(self, finding: Finding) -> None:
-        drift = finding.drift
-        seen = {"detector": finding.detector, "exit": finding.exit, **asdict(drift)}
-        if drift.fired:
-            log.warning("drift: what is seen is not what was calibrated on; the policy's promises are void", **seen)
-        else:
-            log.info("drift is over; the policy's promises stay void until another policy is active", **seen)
-        self._note("drift", seen)
-        self._memory.save(self.loop.rules)
+    def _turn(self) -> None:
+        if not self.loop.step():
+            self._wait()
+        for camera in self.cameras.values():
+            camera.tick()
+        if self._watch:
+            for name, change in self._watch.take():
+                self._adopt[name](change)
 
-    def _begin(self, ids: dict[str, str]) -> None:
-        if self._decisions:
-            self._decisions.begin(ids)
-
-    def _note_shadow(self, record: ShadowRecord) -> None:
-        self._note("shadow", asdict(record))
+    def _note_shadow(self, camera: str, record: ShadowRecord) -> None:
+        self.cameras[camera].note("shadow", asdict(record))
 
     def _tell_audit(self, record: AuditRecord, ticket: Ticket) -> None:
-        self._note("audit", asdict(record))
-        self._keeping.look(ticket.rules)
-
-    def _propose(self, crossing: Crossing) -> None:
-        self._proposals.put(self._adopt.artefacts if self._adopt else self._artefacts, crossing)
-
-    def _note(self, kind: str, value: dict[str, Any]) -> None:
-        if self._decisions:
-            self._decisions.note(kind, value)
+        camera = self.cameras[ticket.camera]
+        camera.note("audit", asdict(record))
+        camera.keeping.look(ticket.rules)
 
     def summary(self) -> dict[str, Any]:
         """What happened since the start, as JSON types."""
-        told = self.tally.summary(self.feed.slot.offered, self.feed.slot.dropped)
+        slots = {name: camera.feed.slot for name, camera in self.cameras.items()}
+        told = self.tally.summary({name: (slot.offered, slot.dropped) for name, slot in slots.items()})
         return {**told, "audits": self.auditor.tally.summary()} if self.auditor.tally.drawn else told
 
     def stop(self, *_: int | FrameType | None) -> None:
@@ -284,14 +267,18 @@ class EdgeApp:
             signal.signal(number, self.stop)
 
     def _done(self) -> bool:
-        if self._stopping and not self.feed.ended:
-            self.feed.stop()
-        return self.feed.ended and self.feed.slot.empty and self.loop.in_flight == 0
+        cameras = self.cameras.values()
+        if self._stopping:
+            for camera in cameras:
+                if not camera.feed.ended:
+                    camera.feed.stop()
+        return self.loop.in_flight == 0 and all(camera.finished for camera in cameras)
 
     def _wait(self) -> None:
         due_at_s = self.loop.next_event_at()
         left_s = PATIENCE_S if due_at_s is None else due_at_s - time.monotonic()
         self.channel.wait(min(PATIENCE_S, max(0.0, left_s)))
         self.metrics.breaker("open" if self._breaker.is_open else "closed")
-        self.metrics.dropped(self.feed.slot.dropped - self._dropped)
-        self._dropped = self.feed.slot.dropped
+        dropped = sum(camera.feed.slot.dropped for camera in self.cameras.values())
+        self.metrics.dropped(dropped - self._dropped)
+        self._dropped = dropped

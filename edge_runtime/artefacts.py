@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,13 @@ import numpy as np
 from bandits.guard import Limits
 from bandits.of_file import FilePolicy
 from bandits.policy import Policy
+from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.config import EdgeConfig
 from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.deployment import Deployment
 from edge_runtime.guardrail import Guardrail, guardrail_at
 from edge_runtime.prefix import Pace, Prefix
+from edge_runtime.raw import Probe
 from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
 from split_core import policy as policies
@@ -110,6 +114,10 @@ class Artefacts:
             every=config.drift_every,
         )
 
+    def of_camera(self, config: EdgeConfig) -> Artefacts:
+        """The same with the configuration of one camera."""
+        return replace(self, config=config)
+
     def under(self, policy_file: PolicyFile, arrays: Path, where: str) -> Artefacts:
         """The same with another policy file.
 
@@ -140,10 +148,19 @@ class Artefacts:
             pace=Pace(self.profile) if self.profile.slowdown > 1.0 else None,
         )
 
+    def deployment(self) -> Deployment:
+        """The network, loaded, and what it costs as believed before anything was measured."""
+        prefix, costs = self.prefix(), self.costs()
+        return Deployment(prefix, costs, self.budget(costs), Probe(prefix))
+
+    def budget(self, costs: CostBook) -> TimeBudget:
+        """Time of a frame."""
+        timing = Timing(self.config.deadline_ms / 1e3, self.config.margin_ms / 1e3)
+        return TimeBudget(timing, costs, time.monotonic)
+
     def costs(self) -> CostBook:
         """What things cost, as believed before anything was measured."""
-        link = LinkModel(self.config.link.base_ms, self.config.link.ms_per_kb)
-        return CostBook(self.profile, self.objective, ship_input=self.ship_input, link=link)
+        return CostBook(self.profile, LinkModel(self.config.link.base_ms, self.config.link.ms_per_kb))
 
     def codecs(self) -> dict[str, tuple[str, Codec]]:
         """Name and codec for "hidden" and "input" payloads."""

@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bandits.policy import Answer, Observation
-from edge_runtime.costs import CostBook
 from edge_runtime.offload import Loss, Offloader, Reply
-from edge_runtime.prefix import Prefix
 from edge_runtime.ticket import Ticket, parcel_of
 from split_core.errors import CodecError
 from split_core.readings import Reading
@@ -56,8 +54,6 @@ class Auditor:
 
     Args:
         offloader: the way to the worker.
-        prefix: packs with its clock.
-        costs: learn from what audits measure, like from offloads.
         rng: draws.
         patience_s: for an idle moment, and then for the answer.
         clock: monotonic seconds.
@@ -70,15 +66,13 @@ class Auditor:
     def __init__(
         self,
         offloader: Offloader,
-        prefix: Prefix,
-        costs: CostBook,
         *,
         rng: np.random.Generator,
         patience_s: float,
         clock: Callable[[], float],
         on_audit: OnAudit = lambda *_: None,
     ) -> None:
-        self._offloader, self._prefix, self._costs = offloader, prefix, costs
+        self._offloader = offloader
         self._rng, self._patience_s, self._clock, self._on_audit = rng, patience_s, clock, on_audit
         self._waiting: Audit | None = None
         self.tally = AuditTally()
@@ -116,7 +110,7 @@ class Auditor:
 
     def _send(self, audit: Audit) -> None:
         try:
-            parcel = parcel_of(audit.ticket, audit.cut, self._prefix, self._offloader)
+            parcel = parcel_of(audit.ticket, audit.cut, self._offloader)
         except CodecError:
             return self._drop(audit)
         if not self._offloader.submit_audit(parcel, audit, patience_s=self._patience_s):
@@ -124,7 +118,7 @@ class Auditor:
         self._waiting = None
         audit.payload_bytes = parcel.payload_bytes
         self.tally.payload_bytes += parcel.payload_bytes
-        self._costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
+        audit.ticket.deployment.costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
         return None
 
     def _drop(self, audit: Audit) -> None:
@@ -139,7 +133,9 @@ class Auditor:
             self.tally.lost += 1
             return _tell(ticket, audit.observation)
         verdict = ticket.rules.reader.read(event.exit, event.logits, None, ticket.readings)
-        self._costs.observe_offload(audit.cut, audit.payload_bytes, event.link_ms, event.cloud_ms, event.idle_s)
+        ticket.deployment.costs.observe_offload(
+            audit.cut, audit.payload_bytes, event.link_ms, event.cloud_ms, event.idle_s
+        )
         record = _record(audit, verdict, event)
         self.tally.agree += record.agrees
         self.tally.differ += not record.agrees

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from split_core.config import Section
 from split_core.policy import BanditSection
+
+CAMERA = "{camera}"  # in a path: the camera's name
 
 
 class SourceSection(Section):
@@ -73,8 +76,22 @@ class AuditSection(Section):
     patience_ms: float = Field(default=2000.0, gt=0)
 
 
+class StreamSection(Section):
+    """One of several cameras on one device; what is not said here is as for all of them.
+
+    Attributes:
+        source: where its frames come from.
+        metadata: what is true of it, beside what is true of all.
+        deadline_ms: from capture to outcome; 0 for that of all.
+    """
+
+    source: SourceSection
+    metadata: dict[str, str] = Field(default_factory=dict)
+    deadline_ms: float = Field(default=0.0, ge=0)
+
+
 class EdgeConfig(Section):
-    """One camera.
+    """A device with one camera, or with several that share its engines and its link.
 
     Attributes:
         camera: its name, for the worker's fairness and for metrics.
@@ -84,6 +101,8 @@ class EdgeConfig(Section):
         policy_keys: public signing keys in hex; when any are given, only signed policies are taken.
         metadata: what is true of this stream, such as `site: north`; picks the thresholds of its segment.
         guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
+        source: of the one camera; or
+        streams: by name, several.  `decisions` and `state` then hold "{camera}", one file for each.
         drift_window: confidences per exit that are compared with the calibration's.
         drift_every: only every so many-th frame is compared; for films, whose neighbouring frames are alike.
         drift_inputs: are inputs compared, too?  Confidences always are.
@@ -112,7 +131,8 @@ class EdgeConfig(Section):
     drift_window: int = Field(default=500, ge=100)
     drift_every: int = Field(default=1, ge=1)
     drift_inputs: bool = True
-    source: SourceSection
+    source: SourceSection | None = None
+    streams: dict[str, StreamSection] = Field(default_factory=dict)
     link: LinkSection = Field(default_factory=LinkSection)
     audit: AuditSection = Field(default_factory=AuditSection)
     backend: str = "onnxruntime"
@@ -131,6 +151,35 @@ class EdgeConfig(Section):
 
     @model_validator(mode="after")
     def _has_time(self) -> EdgeConfig:
-        if self.margin_ms >= self.deadline_ms:
-            raise ValueError(f"margin_ms {self.margin_ms} must be smaller than deadline_ms {self.deadline_ms}")
+        for deadline_ms in (self.deadline_ms, *(s.deadline_ms for s in self.streams.values() if s.deadline_ms)):
+            if self.margin_ms >= deadline_ms:
+                raise ValueError(f"margin_ms {self.margin_ms} must be smaller than deadline_ms {deadline_ms}")
         return self
+
+    @model_validator(mode="after")
+    def _says_what_to_see(self) -> EdgeConfig:
+        for name in self.streams:
+            if not re.fullmatch(r"[\w.-]{1,64}", name):
+                raise ValueError(f"streams: a camera's name has letters, digits, '_', '.' and '-' only, got {name!r}")
+        if (self.source is None) == (not self.streams):
+            raise ValueError("give source, or streams with a source for each camera, and not both")
+        for name in ("decisions", "state"):
+            path = getattr(self, name)
+            if len(self.streams) > 1 and path and CAMERA not in path:
+                raise ValueError(f"{name} {path!r} would be the same file for all cameras; put {CAMERA} into it")
+        return self
+
+    def cameras(self) -> dict[str, EdgeConfig]:
+        """The same for each camera alone, as if it were the only one."""
+        if not self.streams:
+            return {self.camera: self._named(self.camera)}
+        return {name: self._named(name, stream) for name, stream in self.streams.items()}
+
+    def _named(self, name: str, stream: StreamSection | None = None) -> EdgeConfig:
+        own = {key: getattr(self, key).replace(CAMERA, name) for key in ("decisions", "state")}
+        if stream is None:
+            return self.model_copy(update=own)
+        alone = {"source": stream.source, "streams": {}}
+        metadata = {**self.metadata, **stream.metadata}
+        deadline_ms = stream.deadline_ms or self.deadline_ms
+        return self.model_copy(update={**own, **alone, "metadata": metadata, "deadline_ms": deadline_ms})

@@ -27,8 +27,6 @@ class CostBook:
 
     Args:
         profile: where the estimates start.
-        objective: what costs what.
-        ship_input: may the compressed input leave the device?
         link: prior of the link.
 
     Attributes:
@@ -36,8 +34,8 @@ class CostBook:
         way: to the worker, with that link.
     """
 
-    def __init__(self, profile: HwProfile, objective: Objective, *, ship_input: bool, link: LinkModel) -> None:
-        self._objective, self._ship_input, self.link, self.way = objective, ship_input, link, Way(link)
+    def __init__(self, profile: HwProfile, link: LinkModel) -> None:
+        self.link, self.way = link, Way(link)
         self._segment_ms = [0.0, *(float(ms) for ms in np.diff(profile.device_ms()))]
         self._head_ms = [float(ms) for ms in profile.head_ms()]
         self._encode_ms = [float(ms) for ms in profile.encode_ms()]
@@ -46,13 +44,8 @@ class CostBook:
         steps = [timing.p50_ms for timing in profile.segments]
         self._cloud_ms = [sum(steps[cut:]) for cut in range(len(steps))]
         self._heard = [False] * len(steps)
-        self._costs: Costs | None = None
-        self._other: tuple[Costs, tuple[Objective, bool], Costs] | None = None  # at other prices, beside `_costs`
+        self._priced: dict[tuple[Objective, bool], Costs] = {}  # empty when something was measured since
         self._unpriced = 0
-
-    def price(self, objective: Objective, *, ship_input: bool) -> None:
-        """Other prices from now on, for what was measured so far, too."""
-        self._objective, self._ship_input, self._costs = objective, ship_input, None
 
     @property
     def exits(self) -> int:
@@ -67,23 +60,23 @@ class CostBook:
                     means[k] += DEVICE_RATE * (min(ms, OUTLIER * means[k] + 0.1) - means[k])
         self._unpriced += 1
         if self._unpriced >= REPRICE_EVERY:
-            self._costs = None
+            self._reprice()
 
     def observe_payload(self, cut: int, encode_ms: float, payload_bytes: int) -> None:
         """One payload was packed."""
         self._encode_ms[cut] += DEVICE_RATE * (encode_ms - self._encode_ms[cut])
         self._payload_bytes[cut] += DEVICE_RATE * (payload_bytes - self._payload_bytes[cut])
-        self._costs = None
+        self._reprice()
 
     def at(self, now: float, idle_s: float) -> None:
         """Time has passed, and nothing was sent for so long."""
         if self.way.at(now, idle_s):
-            self._costs = None
+            self._reprice()
 
     def observe_loss(self, cut: int, payload_bytes: int, waited_ms: float) -> None:
         """One offload was given up after so long."""
         self.way.lost(payload_bytes, waited_ms - self.way.queue_ms - self._cloud_ms[cut])
-        self._costs = None
+        self._reprice()
 
     def observe_queue(self, queue_ms: float) -> None:
         """How long a frame's offload waited in the worker; an audit, which lets others pass, says nothing of that."""
@@ -98,7 +91,7 @@ class CostBook:
             self._cloud_ms[cut] += 0.05 * (cloud_ms - self._cloud_ms[cut])
         else:
             self._cloud_ms[cut], self._heard[cut] = cloud_ms, True
-        self._costs = None
+        self._reprice()
 
     def segment_ms(self, first: int, last: int) -> float:
         """Expected time of segments first..last."""
@@ -112,20 +105,23 @@ class CostBook:
         """Expected time from handing over the payload of `cut` to its answer."""
         return self._encode_ms[cut] + self.way.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
 
-    def costs(self) -> Costs:
-        """What a policy is told, in units of the objective; priced anew after every offload and every 16 frames."""
-        if self._costs is None:
-            self._costs, self._unpriced = self._priced(self._objective, ship_input=self._ship_input), 0
-        return self._costs
+    def costs(self, objective: Objective, *, ship_input: bool) -> Costs:
+        """What a policy is told, in units of its objective; priced anew after every offload and every 16 frames.
 
-    def costs_at(self, objective: Objective, *, ship_input: bool) -> Costs:
-        """The same at other prices: what a policy in the shadow is told; priced anew when `costs` is."""
-        own, key = self.costs(), (objective, ship_input)
-        if self._other is None or self._other[0] is not own or self._other[1] != key:
-            self._other = (own, key, self._priced(objective, ship_input=ship_input))
-        return self._other[2]
+        Args:
+            objective: what costs what.
+            ship_input: may the compressed input leave the device?
+        """
+        priced = self._priced.get((objective, ship_input))
+        if priced is None:
+            priced = self._priced[objective, ship_input] = self._price(objective, ship_input=ship_input)
+        return priced
 
-    def _priced(self, objective: Objective, *, ship_input: bool) -> Costs:
+    def _reprice(self) -> None:
+        self._unpriced = 0
+        self._priced.clear()
+
+    def _price(self, objective: Objective, *, ship_input: bool) -> Costs:
         depths = range(self.exits)
         prices = [
             objective.cost(self.ship_ms(cut), payload_bytes=self._payload_bytes[cut], cloud_ms=self._cloud_ms[cut])

@@ -10,140 +10,92 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bandits.policy import Answer, Context, Deeper, Observation, Plan, Policy, Ship
+from bandits.policy import Answer, Context, Deeper, Observation, Plan, Ship
 from edge_runtime.audit import Audit, Auditor
-from edge_runtime.budget import TimeBudget, Timing
-from edge_runtime.costs import CostBook
+from edge_runtime.deployment import Deployment
 from edge_runtime.offload import Loss, Offloader, Reply
 from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Prefix
-from edge_runtime.raw import Raw, probe, read_all
 from edge_runtime.sources.base import Frame
-from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.stream import Stream, Turns
 from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, parcel_of, record_of, watch
-from split_core.drift.monitor import DriftMonitor, Finding
+from split_core.drift.monitor import Finding
 from split_core.errors import BackendError, CodecError, DataError
-from split_core.objective import Objective
-from split_core.readings import Reader
 from split_core.telemetry.decisions import FrameRecord
 
 OnOutcome = Callable[[Outcome, FrameRecord], None]
 
 
 class EdgeLoop:
-    """Takes frames from a slot and gives outcomes.
+    """Takes frames from the slots of one or more cameras and gives outcomes.
 
     Args:
-        slot: the newest frame.
-        prefix, reader: the device's part of the network, and how its logits are read.
-        policy: decides.
-        costs: what it is told.
-        objective: prices what was measured.
+        streams: cameras, each with its rules and what its frames run through.
         offloader: the way to the worker.
-        labels: names of the classes.
-        ship_input: may split 0 be chosen?
-        timing: deadline and margin.
         clock: monotonic seconds; `Frame.captured_at_s` is on it.
         on_outcome: called for every outcome, in order; must not block.
-        monitor: compares what is seen with the calibration; None watches nothing.
-        on_drift: called when a finding of the monitor changes.
+        on_drift: told which camera it is when a finding of its monitor changes.
         on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
         auditor: checks answers of this device in the background; None checks none.
 
     Attributes:
-        rules: of the frames that begin now.
         in_flight: offloads without an outcome yet.
     """
 
     def __init__(
         self,
-        slot: NewestFrame,
+        streams: Sequence[Stream],
         *,
-        prefix: Prefix,
-        reader: Reader,
-        policy: Policy,
-        costs: CostBook,
-        objective: Objective,
         offloader: Offloader,
-        labels: Sequence[str],
-        ship_input: bool,
-        timing: Timing,
         clock: Callable[[], float],
         on_outcome: Sequence[OnOutcome],
-        monitor: DriftMonitor | None = None,
-        on_drift: Callable[[Finding], None] = lambda _: None,
+        on_drift: Callable[[str, Finding], None] = lambda *_: None,
         on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
         auditor: Auditor | None = None,
     ) -> None:
-        self.rules = Rules(reader, policy, objective, ship_input, monitor or DriftMonitor(()))
-        self._on_shadowed, self._auditor = on_shadowed, auditor
-        self._slot, self._prefix = slot, prefix
-        self._costs, self._offloader, self._on_drift = costs, offloader, on_drift
-        self._labels, self._clock, self._budget = tuple(labels), clock, TimeBudget(timing, costs, clock)
-        self._on_outcome = tuple(on_outcome)
+        self._streams, self._turns = tuple(streams), Turns(streams)
+        self._on_outcome, self._on_drift, self._on_shadowed = tuple(on_outcome), on_drift, on_shadowed
+        self._auditor, self._offloader, self._clock = auditor, offloader, clock
         self._started_s = clock()
         self._blind = 0  # offloads in flight whose frames have no local reading yet
         self.in_flight = 0
-        self._probe: tuple[Raw, ...] = ()  # what every exit says of a blank frame
         self._lost: list[tuple[Ticket, str]] = []  # came back without a verdict, not answered yet
-
-    def adopt(self, rules: Rules) -> None:
-        """Frames from the next one on follow other rules, which `check` has seen; those in flight end by their own."""
-        self.rules = rules
-        self._costs.price(rules.objective, ship_input=rules.ship_input)
-
-    def warm_up(self) -> None:
-        """Run something blank through everything, so that the first real one meets its deadline.
-
-        Raises:
-            BackendError: the engine refuses the network.
-            ConfigError: the criterion does not fit the network's hidden states.
-        """
-        self._probe = probe(self._prefix)
-        self.check(self.rules)
-
-    def check(self, rules: Rules) -> None:
-        """Refuse rules that cannot read this network.  Any thread may ask: `warm_up` has computed all that is read.
-
-        Raises:
-            ConfigError: the criterion does not fit the network's hidden states.
-        """
-        read_all(self._probe, rules.reader)
 
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""
         self._settle()
-        frame = self._slot.take()
-        if frame is None:
+        taken = self._turns.take()
+        if taken is None:
             if self._auditor:
                 self._auditor.idle()
             return False
-        self._process(frame)
+        self._process(*taken)
         return True
 
     def next_event_at(self) -> float | None:
         """When `step` must be called at the latest, if no frame and no message comes."""
         return self._offloader.next_event_at()
 
-    def _process(self, frame: Frame) -> None:
-        rules = self.rules
-        deadline_at_s = self._budget.deadline_at_s(frame.captured_at_s)
-        ticket = Ticket(frame, deadline_at_s, rules, self._begin(rules, deadline_at_s))
+    def _process(self, stream: Stream, frame: Frame) -> None:
+        rules, deployment = stream.rules, stream.deployment
+        deadline_at_s = deployment.budget.deadline_at_s(frame.captured_at_s)
+        plan = self._begin(rules, deployment, deadline_at_s)
+        ticket = Ticket(frame, stream.camera, deadline_at_s, rules, deployment, plan)
         try:
-            ticket.run = self._prefix.start(frame.item)
+            ticket.run = deployment.prefix.start(frame.item)
             self._follow(ticket)
         except DataError:
             self._finish(ticket, Ending(NOTHING, "edge", "bad_frame"))
         except BackendError:
             self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
 
-    def _begin(self, rules: Rules, deadline_at_s: float) -> Plan:
-        left_ms = self._budget.left_ms(deadline_at_s)
-        now = self._clock()
+    def _begin(self, rules: Rules, deployment: Deployment, deadline_at_s: float) -> Plan:
+        budget, costs, now = deployment.budget, deployment.costs, self._clock()
+        left_ms = budget.left_ms(deadline_at_s)
         cloud = self._offloader.available(now)
-        self._costs.at(now, self._offloader.idle_s(now))
-        splits = self._budget.splits(0 if cloud and rules.ship_input else 1, self._prefix.exits, left_ms)
-        return rules.policy.begin(Context(splits, cloud, max(0.0, left_ms), self._costs.costs()))
+        costs.at(now, self._offloader.idle_s(now))
+        splits = budget.splits(0 if cloud and rules.ship_input else 1, deployment.prefix.exits, left_ms)
+        prices = costs.costs(rules.objective, ship_input=rules.ship_input)
+        return rules.policy.begin(Context(splits, cloud, max(0.0, left_ms), prices))
 
     def _follow(self, ticket: Ticket) -> None:
         """Ask the policy until the frame is answered or shipped."""
@@ -160,7 +112,7 @@ class EdgeLoop:
         """Run to the next head of the plan and read it; False when the time left does not allow it."""
         assert ticket.run is not None
         target = next(k for k in ticket.plan.heads if k > ticket.run.depth)
-        if ticket.readings and not self._budget.fits(ticket.run.depth, target, ticket.deadline_at_s):
+        if ticket.readings and not ticket.deployment.budget.fits(ticket.run.depth, target, ticket.deadline_at_s):
             return False
         self._run_to(ticket, target, settle=True)
         return True
@@ -185,16 +137,17 @@ class EdgeLoop:
 
     def _ship(self, ticket: Ticket, action: Ship) -> None:
         try:
-            parcel = parcel_of(ticket, action.cut, self._prefix, self._offloader)
+            parcel = parcel_of(ticket, action.cut, self._offloader)
         except CodecError:
             return self._answer_locally(ticket, "unshippable")
         ticket.parcel = parcel
         # A frame without a reading needs time for one when no answer comes, and so does each like it in flight.
-        due_at_s = self._budget.due_at_s(ticket.deadline_at_s, 0 if ticket.readings else 1 + self._blind)
+        blind = 0 if ticket.readings else 1 + self._blind
+        due_at_s = ticket.deployment.budget.due_at_s(ticket.deadline_at_s, blind)
         if not self._offloader.submit(parcel, ticket, deadline_at_s=ticket.deadline_at_s, due_at_s=due_at_s):
             ticket.parcel = None
             return self._answer_locally(ticket, "no_link")
-        self._costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
+        ticket.deployment.costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
         self.in_flight += 1
         self._blind += not ticket.readings
         return None
@@ -226,14 +179,14 @@ class EdgeLoop:
     def _miss(self, ticket: Ticket, loss: Loss) -> None:
         self._lost.append((ticket, loss.reason))
         if loss.waited_ms and ticket.parcel:
-            self._costs.observe_loss(ticket.parcel.cut, ticket.parcel.payload_bytes, loss.waited_ms)
+            ticket.deployment.costs.observe_loss(ticket.parcel.cut, ticket.parcel.payload_bytes, loss.waited_ms)
 
     def _take(self, ticket: Ticket, reply: Reply) -> None:
         assert ticket.parcel is not None
         verdict = ticket.rules.reader.read(reply.exit, reply.logits, None, ticket.readings)
-        parcel = ticket.parcel
-        self._costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms, reply.idle_s)
-        self._costs.observe_queue(reply.queue_ms)
+        parcel, costs = ticket.parcel, ticket.deployment.costs
+        costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms, reply.idle_s)
+        costs.observe_queue(reply.queue_ms)
         cost = self._finish(ticket, Ending(verdict, "cloud", reply=reply))
         if ticket.plan.learns:
             ticket.rules.policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
@@ -246,12 +199,12 @@ class EdgeLoop:
 
     def _answer_locally(self, ticket: Ticket, reason: str) -> None:
         """The best this device can still do: the full model if there is time, else the best reading."""
-        run = ticket.run
+        run, deployment = ticket.run, ticket.deployment
         assert run is not None
-        deepest = ticket.deepest(self._prefix.exits)
-        if run.depth < deepest and self._budget.run_ms(run.depth, deepest) < self._spare_ms(ticket):
+        deepest = ticket.deepest()
+        if run.depth < deepest and deployment.budget.run_ms(run.depth, deepest) < self._spare_ms(ticket):
             self._run_to(ticket, deepest, settle=False)
-        if ticket.readings and ticket.readings[-1].exit == self._prefix.exits:
+        if ticket.readings and ticket.readings[-1].exit == deployment.prefix.exits:
             self._finish(ticket, Ending(ticket.readings[-1], "edge"))
             return
         if not ticket.readings:
@@ -264,16 +217,16 @@ class EdgeLoop:
             return 0.0
         due_at_s = self._offloader.next_due_at()
         until_due_ms = float("inf") if due_at_s is None else (due_at_s - self._clock()) * 1e3
-        return min(self._budget.left_ms(ticket.deadline_at_s), until_due_ms)
+        return min(ticket.deployment.budget.left_ms(ticket.deadline_at_s), until_due_ms)
 
     def _finish(self, ticket: Ticket, ending: Ending) -> float:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""
         if ticket.run is not None:
-            self._costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
+            ticket.deployment.costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
         for finding in watch(ticket, ending):
-            self._on_drift(finding)
+            self._on_drift(ticket.camera, finding)
         marked = ticket.mark(ending.reading)  # before the clock is read: a guardrail takes the frame's time
-        outcome = outcome_of(ticket, ending, self._labels, self._clock(), marked)
+        outcome = outcome_of(ticket, ending, self._clock(), marked)
         record = record_of(ticket, ending, outcome, self._started_s)
         for listener in self._on_outcome:
             listener(outcome, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.config import EdgeConfig, LinkSection
+from edge_runtime.config import LinkSection, SourceSection
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
 from split_core.errors import ConfigError
@@ -14,13 +14,12 @@ from split_core.transport.keys import device_curve
 from split_core.transport.nobody import Nobody
 
 
-def make_source(config: EdgeConfig) -> Source:
+def make_source(section: SourceSection) -> Source:
     """The configured source.
 
     Raises:
         ConfigError: no such kind, or an option that it does not take.
     """
-    section = config.source
     try:
         source: Source = SOURCES.load(section.kind)(**section.options)
     except TypeError as error:

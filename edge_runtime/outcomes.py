@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ class Outcome:
         drifted: what the camera sees is not what was calibrated on, so the policy's promises are void.
         marked: why a person should look: "unsure", "guardrail", "uncertified", "never_early" where nothing deeper
             could be asked; empty when nobody need.
+        camera: that saw the frame.
     """
 
     seq: int
@@ -41,6 +43,7 @@ class Outcome:
     late: bool
     drifted: bool = False
     marked: str = ""
+    camera: str = ""
 
 
 class Tally:
@@ -50,12 +53,14 @@ class Tally:
         self.outcomes = self.late = self.cloud = self.drifted = 0
         self.degraded: Counter[str] = Counter()
         self.marked: Counter[str] = Counter()
+        self.cameras: Counter[str] = Counter()
         self._latency_ms: list[float] = []
         self._seen = 0
 
     def __call__(self, outcome: Outcome, _: FrameRecord) -> None:
         """Take one outcome."""
         self.outcomes += 1
+        self.cameras[outcome.camera] += 1
         self.late += outcome.late
         self.drifted += outcome.drifted
         self.cloud += outcome.where == "cloud"
@@ -73,12 +78,16 @@ class Tally:
             self._latency_ms[self._seen % 10_000] = latency_ms
         self._seen += 1
 
-    def summary(self, offered: int, dropped: int) -> dict[str, Any]:
-        """What happened, as JSON types; percentiles over the newest 10,000 frames."""
+    def summary(self, seen: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+        """What happened, as JSON types; percentiles over the newest 10,000 frames.
+
+        Args:
+            seen: frames offered and dropped, by camera.
+        """
         p50, p95, p99 = np.percentile(self._latency_ms or [0.0], [50, 95, 99])
-        return {
-            "frames": offered,
-            "dropped": dropped,
+        told = {
+            "frames": sum(offered for offered, _ in seen.values()),
+            "dropped": sum(dropped for _, dropped in seen.values()),
             "outcomes": self.outcomes,
             "cloud": self.cloud,
             "edge": self.outcomes - self.cloud,
@@ -88,3 +97,9 @@ class Tally:
             "drifted": self.drifted,
             "latency_ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "p99": round(float(p99), 2)},
         }
+        if len(seen) > 1:
+            told["cameras"] = {
+                camera: {"frames": offered, "dropped": dropped, "outcomes": self.cameras[camera]}
+                for camera, (offered, dropped) in seen.items()
+            }
+        return told

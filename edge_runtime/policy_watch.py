@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from split_core import wire
 from split_core.codecs.base import Codec
 from split_core.errors import PolicyFileError, SplitError
 from split_core.policy_store import PolicyStore, name_of
+from split_core.readings import Reader
 
 LOOK_EVERY_S = 0.5
 
@@ -40,14 +41,14 @@ class Follower:
     Args:
         artefacts: the bundle and profile that run, and the configuration that names the store.
         refused: told in one line about a policy that is not taken; the old one stays in force.
-        check: refuses rules that do not fit the network, by a `SplitError`.
+        check: refuses, by a `SplitError`, how a policy reads exits that does not fit the network.
     """
 
     def __init__(
         self,
         artefacts: Artefacts,
         refused: Callable[[str], None],
-        check: Callable[[Rules], None] = lambda _: None,
+        check: Callable[[Reader], None] = lambda _: None,
     ) -> None:
         self._artefacts, self._refused, self._check = artefacts, refused, check
         self._store = PolicyStore(Path(artefacts.config.policy), artefacts.config.policy_keys)
@@ -75,7 +76,7 @@ class Follower:
         artefacts = self._artefacts.under(policy_file, self._store.arrays_folder(policy_file), name)
         rules = artefacts.rules()
         try:
-            self._check(rules)
+            self._check(rules.reader)
         except SplitError as error:
             raise PolicyFileError(f"{self._store.folder / name}: {error}") from error
         return Change(state, artefacts, rules, artefacts.hello(), artefacts.codecs())
@@ -90,13 +91,13 @@ class PolicyWatch:
     """Looks every half second; the frame loop takes what was found when it suits it.
 
     Args:
-        follower: looks.
+        followers: look, one for each camera.
         wake: called when something was found.
     """
 
-    def __init__(self, follower: Follower, wake: Callable[[], None]) -> None:
-        self._follower, self._wake = follower, wake
-        self._found: list[Change] = []
+    def __init__(self, followers: Mapping[str, Follower], wake: Callable[[], None]) -> None:
+        self._followers, self._wake = dict(followers), wake
+        self._found: list[tuple[str, Change]] = []
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="policy-watch", daemon=True)
 
@@ -104,8 +105,8 @@ class PolicyWatch:
         """Begin to look: when the network is warm, for new rules are checked on it."""
         self._thread.start()
 
-    def take(self) -> list[Change]:
-        """What was found since the last call; costs next to nothing when that is nothing."""
+    def take(self) -> list[tuple[str, Change]]:
+        """What was found since the last call, and for which camera; costs next to nothing when that is nothing."""
         if not self._found:
             return []
         with self._lock:
@@ -120,7 +121,7 @@ class PolicyWatch:
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_EVERY_S):
-            changes = self._follower.look()
+            changes = [(camera, change) for camera, follower in self._followers.items() for change in follower.look()]
             if changes:
                 with self._lock:
                     self._found = [*self._found, *changes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,26 +42,37 @@ class Raw:
         return reader.read(self.exit, self.logits, self.hidden if reader.wants_hidden else None, earlier, self.tokens)
 
 
-def probe(prefix: Prefix) -> tuple[Raw, ...]:
-    """What all exits say of a frame that shows nothing.
+class Probe:
+    """What every exit says of a frame that shows nothing.
 
-    Raises:
-        BackendError: the engine refuses the network.
+    Computing it warms the engine up; new rules are tried on it without asking the engine again.
+
+    Args:
+        prefix: the network.
     """
-    run, raws = prefix.blank(), []
-    while run.depth < prefix.exits:
-        run.deepen()
-        raws.append(Raw.of(run, run.logits(), hidden=True))
-    return tuple(raws)
 
+    def __init__(self, prefix: Prefix) -> None:
+        self._prefix = prefix
+        self._raws: tuple[Raw, ...] = ()
 
-def read_all(raws: Iterable[Raw], reader: Reader) -> tuple[Reading, ...]:
-    """Every exit as `reader` reads it.
+    def compute(self) -> None:
+        """Run something blank through everything, so that the first real frame meets its deadline.
 
-    Raises:
-        ConfigError: its criterion does not fit the network's hidden states.
-    """
-    readings: list[Reading] = []
-    for raw in raws:
-        readings.append(raw.read(reader, readings))
-    return tuple(readings)
+        Raises:
+            BackendError: the engine refuses the network.
+        """
+        run, raws = self._prefix.blank(), []
+        while run.depth < self._prefix.exits:
+            run.deepen()
+            raws.append(Raw.of(run, run.logits(), hidden=True))
+        self._raws = tuple(raws)
+
+    def check(self, reader: Reader) -> None:
+        """Refuse rules that cannot read this network.  Any thread may ask.
+
+        Raises:
+            ConfigError: the criterion does not fit the network's hidden states.
+        """
+        readings: list[Reading] = []
+        for raw in self._raws:
+            readings.append(raw.read(reader, readings))

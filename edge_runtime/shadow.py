@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bandits.policy import Answer, Context, Costs, Observation, Plan, Ship
-from edge_runtime.costs import CostBook
 from edge_runtime.raw import Raw
 from edge_runtime.ticket import Ending, Rules, Ticket
 from split_core.errors import SplitError
@@ -33,6 +32,7 @@ class Case:
         verdict: what the worker said; None when it was not asked or its answer was lost.
         shipped_from: the depth that the frame was shipped from; -1 when it was not.
         ending: what was answered.
+        camera: whose frame it is.
     """
 
     seq: int
@@ -41,6 +41,7 @@ class Case:
     verdict: Raw | None
     shipped_from: int
     ending: Ending
+    camera: str = ""
 
 
 def case_of(ticket: Ticket, ending: Ending, costs: Costs) -> Case:
@@ -57,7 +58,7 @@ def case_of(ticket: Ticket, ending: Ending, costs: Costs) -> Case:
     context = replace(told, splits=(0, *splits) if told.cloud and pixels else splits, costs=costs)
     verdict = Raw(ending.reply.exit, ending.reply.logits) if ending.reply else None
     shipped_from = ticket.run.depth if ticket.run and ticket.parcel else -1
-    return Case(ticket.frame.seq, context, tuple(ticket.raws), verdict, shipped_from, ending)
+    return Case(ticket.frame.seq, context, tuple(ticket.raws), verdict, shipped_from, ending, ticket.camera)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,7 @@ class ShadowDesk:
     """Judges frames in a thread of its own.
 
     Args:
-        costs: priced for the shadow on the frame's thread, as seldom as for the active policy.
-        note: told every record, in that thread; must not block.
+        note: told every record and whose frame it was, in that thread; must not block.
         refused: told in one line when a shadow cannot judge; it is not asked again.
         capacity: frames that may wait to be judged; further ones are lost.
 
@@ -164,12 +164,11 @@ class ShadowDesk:
 
     def __init__(
         self,
-        costs: CostBook,
-        note: Callable[[ShadowRecord], None],
+        note: Callable[[str, ShadowRecord], None],
         refused: Callable[[str], None],
         capacity: int = CAPACITY,
     ) -> None:
-        self._costs, self._note, self._refused = costs, note, refused
+        self._note, self._refused = note, refused
         self._broken: Rules | None = None
         self.tally = ShadowTally()
         self._writer: BackgroundWriter[tuple[Rules, Case]] = BackgroundWriter(self._judge, "policy-shadow", capacity)
@@ -183,7 +182,8 @@ class ShadowDesk:
         """Hand over a frame that has its outcome; one that did not end as wanted says nothing of a policy."""
         shadow = ticket.rules.shadow
         if shadow is not None and not ending.degraded:
-            costs = self._costs.costs_at(shadow.objective, ship_input=shadow.ship_input)
+            # Priced on the frame's thread, as seldom as for the active policy.
+            costs = ticket.deployment.costs.costs(shadow.objective, ship_input=shadow.ship_input)
             self._writer.put((shadow, case_of(ticket, ending, costs)))
 
     def close(self) -> None:
@@ -201,4 +201,4 @@ class ShadowDesk:
                 self._refused(str(error))
                 continue
             self.tally.add(record)
-            self._note(record)
+            self._note(case.camera, record)

@@ -8,9 +8,10 @@ from typing import Literal
 
 from bandits.guard import Guard
 from bandits.policy import Plan, Policy
+from edge_runtime.deployment import Deployment
 from edge_runtime.offload import Offloader, Parcel, Reply
 from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Prefix, Run
+from edge_runtime.prefix import Run
 from edge_runtime.raw import Raw
 from edge_runtime.sources.base import Frame
 from split_core.drift.monitor import DriftMonitor, Finding
@@ -50,8 +51,10 @@ class Ticket:
 
     Attributes:
         frame: what was seen.
+        camera: that saw it.
         deadline_at_s: when its outcome must be there.
         rules: in force when it began.
+        deployment: the network that it runs through.
         plan: what the policy decided at its beginning.
         run: its way through the segments; None when it is no image.
         readings: computed on the device, in order of exit.
@@ -60,8 +63,10 @@ class Ticket:
     """
 
     frame: Frame
+    camera: str
     deadline_at_s: float
     rules: Rules
+    deployment: Deployment
     plan: Plan
     run: Run | None = None
     readings: list[Reading] = field(default_factory=list)
@@ -91,10 +96,10 @@ class Ticket:
         policy = self.rules.policy
         return policy.mark(self.plan, reading) if isinstance(policy, Guard) and reading.exit else ""
 
-    def deepest(self, exits: int) -> int:
-        """The last exit that may be computed here, of so many."""
+    def deepest(self) -> int:
+        """The last exit that may be computed here."""
         policy = self.rules.policy
-        return policy.deepest if isinstance(policy, Guard) else exits
+        return policy.deepest if isinstance(policy, Guard) else self.deployment.prefix.exits
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +119,14 @@ class Ending:
     reply: Reply | None = None
 
 
-def parcel_of(ticket: Ticket, cut: int, prefix: Prefix, offloader: Offloader) -> Parcel:
+def parcel_of(ticket: Ticket, cut: int, offloader: Offloader) -> Parcel:
     """What the worker starts from: the tensors of `cut`, packed.
 
     Raises:
         CodecError: they cannot be shipped.
     """
     assert ticket.run is not None
+    prefix = ticket.deployment.prefix
     started_s = prefix.clock()
     tensors = offloader.pack(cut, ticket.run.tensors(cut))
     if prefix.pace:
@@ -128,9 +134,9 @@ def parcel_of(ticket: Ticket, cut: int, prefix: Prefix, offloader: Offloader) ->
     return Parcel(cut, tensors, (prefix.clock() - started_s) * 1e3)
 
 
-def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: float, marked: str = "") -> Outcome:
+def outcome_of(ticket: Ticket, ending: Ending, now: float, marked: str = "") -> Outcome:
     """What the camera's owner gets."""
-    reading = ending.reading
+    reading, labels = ending.reading, ticket.deployment.prefix.labels
     return Outcome(
         seq=ticket.frame.seq,
         label=reading.label,
@@ -143,6 +149,7 @@ def outcome_of(ticket: Ticket, ending: Ending, labels: tuple[str, ...], now: flo
         late=now > ticket.deadline_at_s,
         drifted=ticket.rules.monitor.void,
         marked=marked,
+        camera=ticket.camera,
     )
 
 

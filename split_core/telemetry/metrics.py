@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -50,23 +50,23 @@ class EdgeMetrics:
     """What a camera's program counts."""
 
     def __init__(self) -> None:
-        self._frames: Counter[tuple[str, str]] = Counter()
+        self._frames: Counter[tuple[str, str, str]] = Counter()
         self._latency = Distribution(FRAME_SECONDS)
         self._dropped = self._payload_bytes = 0
         self._breaker = ""
-        self._drift: Callable[[], DriftMonitor] = lambda: DriftMonitor(())
+        self._drift: dict[str, Callable[[], DriftMonitor]] = {}
         self._marked: Counter[str] = Counter()
         self._guardrail_errors: Callable[[], int] = int
         self._shadow: Callable[[], ShadowTally] = ShadowTally
         self._shadow_lost: Callable[[], int] = int
         self._audits: Callable[[], AuditTally] = AuditTally
-        self._promise: Callable[[], Promise | None] = lambda: None
+        self._promise: dict[str, Callable[[], Promise | None]] = {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def watch_drift(self, monitor: Callable[[], DriftMonitor]) -> None:
-        """Read findings from the monitor in force at every scrape."""
-        self._drift = monitor
+    def watch_drift(self, camera: str, monitor: Callable[[], DriftMonitor]) -> None:
+        """Read findings from the monitor in force for a camera at every scrape."""
+        self._drift[camera] = monitor
 
     def watch_guardrail(self, errors: Callable[[], int]) -> None:
         """Read the guardrail's errors at every scrape."""
@@ -76,24 +76,25 @@ class EdgeMetrics:
         """Read what the policy in the shadow would have done at every scrape, and how often it had no time."""
         self._shadow, self._shadow_lost = tally, lost
 
-    def watch_promise(self, promise: Callable[[], Promise | None]) -> None:
-        """Read how the envelope in force stands at every scrape; None without one."""
-        self._promise = promise
+    def watch_promise(self, camera: str, promise: Callable[[], Promise | None]) -> None:
+        """Read how the envelope in force for a camera stands at every scrape; None without one."""
+        self._promise[camera] = promise
 
     def watch_audits(self, tally: Callable[[], AuditTally]) -> None:
         """Read how the checked answers compared at every scrape."""
         self._audits = tally
 
-    def answered(self, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
+    def answered(self, camera: str, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
 
         Args:
+            camera: that saw the frame.
             where: "edge" or "cloud".
             reason: why it is degraded, from a fixed set of words; empty when it is not.
             latency_ms: capture to outcome.
             marked: why a person should look at it, from a fixed set of words; empty when nobody need.
         """
-        self._frames[where, reason] += 1
+        self._frames[camera, where, reason] += 1
         if marked:
             self._marked[marked] += 1
         self._latency.add(latency_ms / 1e3)
@@ -115,14 +116,14 @@ class EdgeMetrics:
     def collect(self) -> Iterator[Metric]:
         """Called by the registry, for every scrape."""
         frames = [*self._frames.items()]
-        yield _counters("offramp_frames", "Frames answered, by where and why.", ("where", "reason"), frames)
+        yield _counters("offramp_frames", "Frames answered, by where and why.", ("camera", "where", "reason"), frames)
         marked = [((why,), count) for why, count in [*self._marked.items()]]
         yield _counters("offramp_frames_marked", "Answers that a person should look at.", ("why",), marked)
         yield from _of_shadow(self._shadow())
         text = "Frames that the shadow was not asked about: too many were waiting."
         yield CounterMetricFamily("offramp_shadow_frames_lost", text, value=self._shadow_lost())
         yield from _of_audits(self._audits())
-        yield from _of_promise(self._promise())
+        yield from _of_promises({camera: promise() for camera, promise in self._promise.items()})
         errors = self._guardrail_errors()
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
@@ -132,14 +133,7 @@ class EdgeMetrics:
         for name in BREAKER_STATES:
             breaker.add_metric((name,), float(name == self._breaker))
         yield breaker
-        monitor = self._drift()
-        drift = GaugeMetricFamily(
-            "offramp_drift", "Distance from calibration; alarm above 1.", labels=("detector", "exit")
-        )
-        for finding in monitor.findings():
-            drift.add_metric((finding.detector, str(finding.exit)), finding.drift.value / finding.drift.limit)
-        yield drift
-        yield GaugeMetricFamily("offramp_policy_void", "1 when drift has voided its promises.", float(monitor.void))
+        yield from _of_monitors({camera: monitor() for camera, monitor in self._drift.items()})
 
 
 class CloudMetrics:
@@ -215,16 +209,29 @@ def _of_audits(tally: AuditTally) -> Iterator[Metric]:
     yield CounterMetricFamily("offramp_audit_bytes", "Bytes sent for audits.", value=tally.payload_bytes)
 
 
-def _of_promise(promise: Promise | None) -> Iterator[Metric]:
-    if promise is None:
-        return
+def _of_monitors(monitors: Mapping[str, DriftMonitor]) -> Iterator[Metric]:
+    text = "Distance from calibration; alarm above 1."
+    drift = GaugeMetricFamily("offramp_drift", text, labels=("camera", "detector", "exit"))
+    void = GaugeMetricFamily("offramp_policy_void", "1 when drift has voided its promises.", labels=("camera",))
+    for camera, monitor in monitors.items():
+        for finding in monitor.findings():
+            labels = (camera, finding.detector, str(finding.exit))
+            drift.add_metric(labels, finding.drift.value / finding.drift.limit)
+        void.add_metric((camera,), float(monitor.void))
+    yield from (drift, void)
+
+
+def _of_promises(promises: Mapping[str, Promise | None]) -> Iterator[Metric]:
     text = "Share of the device's answers that the full network agrees with: promised, and bounds on what it is."
-    agreement = GaugeMetricFamily("offramp_agreement", text, labels=("bound",))
-    for bound in ("target", "lower", "upper"):
-        agreement.add_metric((bound,), getattr(promise, bound))
-    yield agreement
-    stage = "0 certified, 1 shrunk, 2 fallen back."
-    yield GaugeMetricFamily("offramp_envelope_stage", stage, float(promise.stage))
+    agreement = GaugeMetricFamily("offramp_agreement", text, labels=("camera", "bound"))
+    stage = GaugeMetricFamily("offramp_envelope_stage", "0 certified, 1 shrunk, 2 fallen back.", labels=("camera",))
+    for camera, promise in promises.items():
+        if promise is None:
+            continue
+        for bound in ("target", "lower", "upper"):
+            agreement.add_metric((camera, bound), getattr(promise, bound))
+        stage.add_metric((camera,), float(promise.stage))
+    yield from (agreement, stage)
 
 
 def _of_shadow(tally: ShadowTally) -> Iterator[Metric]:

@@ -50,7 +50,7 @@ def listening(bundle: Path, **given: Any) -> tuple[World, list[Observation]]:
     """A world whose worker has said hello, and what its policy is told."""
     world = World(bundle, **{**EARLY, **given})
     told: list[Observation] = []
-    world.loop.rules = replace(world.loop.rules, policy=Listening(world.made, told))
+    world.stream.rules = replace(world.stream.rules, policy=Listening(world.made, told))
     world.play(0.05)
     return world, told
 
@@ -99,7 +99,7 @@ def test_about_the_share_is_drawn_whatever_was_answered_and_the_same_with_the_sa
 
 def test_nothing_is_audited_while_frames_are_in_flight(tiny_bundle: Path):
     world, told = listening(tiny_bundle, audit=1.0)
-    world.loop.rules = replace(world.loop.rules, policy=ShipsFirst(world.made, told))
+    world.stream.rules = replace(world.stream.rules, policy=ShipsFirst(world.made, told))
     world._fates = iter([Fate(0.03), Fate(0.03)])  # the frame that is shipped: 60 ms there and back
     world.camera([0.0, 0.02])
     world.play(0.05)

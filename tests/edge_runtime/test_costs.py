@@ -7,15 +7,15 @@ from edge_runtime.costs import CostBook, LinkModel
 from split_core.objective import Objective
 from tests.edge_runtime.world import profile
 
+MS = Objective(ms=1.0)
 
-def book(*, ship_input: bool = True, objective: Objective | None = None) -> CostBook:
-    return CostBook(
-        profile(3, "a" * 64), objective or Objective(ms=1.0), ship_input=ship_input, link=LinkModel(10.0, 2.0)
-    )
+
+def book() -> CostBook:
+    return CostBook(profile(3, "a" * 64), LinkModel(10.0, 2.0))
 
 
 def test_before_anything_was_measured_costs_are_the_profile_and_the_prior_link():
-    costs = book().costs()
+    costs = book().costs(MS, ship_input=True)
     np.testing.assert_allclose(costs.device, [0, 4, 8, 12])
     np.testing.assert_allclose(costs.head, [0, 0.5, 0.5, 0])
     # encode .2 + link 10 + 2 * .3 KB + the cloud's remaining segments at 2 ms each
@@ -25,12 +25,12 @@ def test_before_anything_was_measured_costs_are_the_profile_and_the_prior_link()
 def test_the_cheapest_payload_that_was_reached_is_taken():
     measured = book()
     measured.observe_offload(0, 300, 5.0, 0.5)  # the worker is quick from the input on
-    costs = measured.costs()
+    costs = measured.costs(MS, ship_input=True)
     assert costs.payload == (0, 0, 0)
 
 
 def test_an_input_that_may_not_leave_costs_infinity_at_split_0_only():
-    costs = book(ship_input=False).costs()
+    costs = book().costs(MS, ship_input=False)
     assert costs.ship[0] == np.inf
     assert np.isfinite(costs.ship[1:]).all()
     assert 0 not in costs.payload[1:]
@@ -69,12 +69,12 @@ def test_one_hiccup_is_no_trend():
 
 def test_steps_that_were_not_run_change_nothing():
     measured = book()
-    before = measured.costs().device.copy()
+    before = measured.costs(MS, ship_input=True).device.copy()
     measured.observe_device([0.0] * 4, [0.0] * 4)
-    np.testing.assert_array_equal(measured.costs().device, before)
+    np.testing.assert_array_equal(measured.costs(MS, ship_input=True).device, before)
 
 
 def test_bytes_and_cloud_time_are_priced():
-    plain = book().costs().ship
-    priced = book(objective=Objective(ms=1.0, kb=10.0, cloud_ms=1.0)).costs().ship
+    plain = book().costs(MS, ship_input=True).ship
+    priced = book().costs(Objective(ms=1.0, kb=10.0, cloud_ms=1.0), ship_input=True).ship
     np.testing.assert_allclose(priced - plain, [3 + 6, 3 + 4, 3 + 2], atol=1e-9)

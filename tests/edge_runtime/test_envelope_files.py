@@ -162,7 +162,7 @@ def test_a_broken_promise_marks_outcomes_and_is_told_once(camera: Camera, tiny_b
     fixed = {"name": "fixed", "params": {"split": 1, "threshold": 0.0}}
     world, _ = listening(tiny_bundle)
     rules = camera.load(bandit=fixed).rules()
-    world.loop.adopt(rules)
+    world.stream.rules = rules
     findings: list[Finding] = []
     notes: list[dict[str, Any]] = []
     crossings: list[Crossing] = []
@@ -182,10 +182,10 @@ def test_a_broken_promise_marks_outcomes_and_is_told_once(camera: Camera, tiny_b
     shown = promise(rules)
     assert shown is not None
     metrics = EdgeMetrics()
-    metrics.watch_promise(lambda: shown)
+    metrics.watch_promise("door", lambda: shown)
     text = exposition(metrics.registry).decode()
-    assert 'offramp_agreement{bound="target"} 0.98' in text
-    assert "offramp_envelope_stage 1.0" in text
+    assert 'offramp_agreement{bound="target",camera="door"} 0.98' in text
+    assert 'offramp_envelope_stage{camera="door"} 1.0' in text
 
 
 class AlwaysDrawn:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,7 @@ def world_of(bundle: Path, limits: Limits, policy: str = "fixed", **settings: An
     """One where every early exit would answer, if it might."""
     params = settings.pop("params", {"split": 1, "threshold": 0.0} if policy == "fixed" else {})
     made = World(bundle, policy=policy, params=params, **settings)
-    made.loop.adopt(
-        type(made.loop.rules)(
-            made.loop.rules.reader,
-            Guard(made.made, limits, exits=made.exits),
-            made.loop.rules.objective,
-            made.ship_input,
-            made.loop.rules.monitor,
-        )
-    )
+    made.stream.rules = replace(made.stream.rules, policy=Guard(made.made, limits, exits=made.exits))
     return made
 
 
@@ -135,7 +128,7 @@ def test_the_time_of_a_rule_is_part_of_the_frame(tiny_bundle: Path) -> None:
         world.clock.advance(0.01)
         return True
 
-    policy = world.loop.rules.policy
+    policy = world.stream.rules.policy
     assert isinstance(policy, Guard)
     policy.limits = Limits(predicate=Guardrail(slow, pytest.fail))
     played(world)

@@ -213,5 +213,6 @@ def test_a_frame_that_comes_too_late_for_the_whole_model_is_answered_at_a_shallo
 def test_hidden_states_that_a_criterion_was_not_trained_for_are_refused_before_the_first_frame(tiny_bundle: Path):
     arrays = {"weight": np.zeros(4), "bias": np.zeros(())}
     world = World(tiny_bundle, policy="edge_only", criterion=make_criterion("learned", exits=3, arrays=arrays))
+    world.deployment.probe.compute()
     with pytest.raises(ConfigError, match="hidden state of exit 2 is 6 wide, the arrays are for 4"):
-        world.loop.warm_up()
+        world.deployment.probe.check(world.stream.rules.reader)

@@ -162,7 +162,7 @@ def test_what_a_bandit_learned_is_kept_only_where_it_still_holds(camera: Camera)
 def test_drift_marks_outcomes_and_a_new_policy_begins_anew(tiny_bundle: Path):
     world = World(tiny_bundle, "edge_only")
     sure = histogram(np.full(1000, 0.999))
-    world.loop.adopt(replace(world.loop.rules, monitor=DriftMonitor((sure,) * 3, window=100)))
+    world.stream.rules = replace(world.stream.rules, monitor=DriftMonitor((sure,) * 3, window=100))
     world.camera([0.03 * n for n in range(1, 151)])
     world.play(5.0)
     flags = [outcome.drifted for outcome in world.outcomes]
@@ -170,7 +170,7 @@ def test_drift_marks_outcomes_and_a_new_policy_begins_anew(tiny_bundle: Path):
     assert flags == sorted(flags)  # once void, void
     assert not any(flags[:5])
     assert flags[-1]
-    world.loop.adopt(replace(world.loop.rules, monitor=DriftMonitor(())))
+    world.stream.rules = replace(world.stream.rules, monitor=DriftMonitor(()))
     world.camera([0.03, 0.06])
     world.play(0.5)
     assert [outcome.drifted for outcome in world.outcomes[150:]] == [False, False]
@@ -181,7 +181,7 @@ def test_a_film_may_be_watched_every_tenth_frame(tiny_bundle: Path):
     for every in (1, 10):
         world = World(tiny_bundle, "edge_only")
         monitor = DriftMonitor((histogram(np.linspace(0.0, 1.0, 1000)),) * 3, every=every)
-        world.loop.adopt(replace(world.loop.rules, monitor=monitor))
+        world.stream.rules = replace(world.stream.rules, monitor=monitor)
         world.camera([0.03 * n for n in range(1, 41)])
         world.play(5.0)
         counted.append(sum(saved["frames"] for saved in monitor.saved().values()))
@@ -191,7 +191,7 @@ def test_a_film_may_be_watched_every_tenth_frame(tiny_bundle: Path):
 def test_all_that_an_arm_reads_whatever_the_frame_looks_like_is_compared(tiny_bundle: Path):
     world = World(tiny_bundle, "grid", params={"splits": [2, 3], "side_every": 1})
     monitor = DriftMonitor((histogram(np.linspace(0.0, 1.0, 1000)),) * 3)
-    world.loop.adopt(replace(world.loop.rules, monitor=monitor))
+    world.stream.rules = replace(world.stream.rules, monitor=monitor)
     world.camera([0.03 * n for n in range(1, 21)])
     world.play(5.0)
     readings = [len(record.exits) for record in world.records]
@@ -224,7 +224,7 @@ def test_readings_behind_the_first_exit_reach_the_monitor_in_order(tiny_bundle: 
     world = World(tiny_bundle, "cascade", params={"per_exit": [None, None]})
     unlike = histogram(np.linspace(0.0, 0.1, 1000))
     monitor = DriftMonitor((), window=100, reached=(unlike, unlike))
-    world.loop.adopt(replace(world.loop.rules, monitor=monitor))
+    world.stream.rules = replace(world.stream.rules, monitor=monitor)
     world.camera([0.03 * n for n in range(1, 121)])
     world.play(5.0)
     assert {(one.detector, one.exit) for one in monitor.findings() if one.drift.fired} >= {

@@ -115,9 +115,9 @@ def played(
 ) -> tuple[World, list[ShadowRecord], list[str]]:
     """Some frames through a whole edge loop, with a shadow beside it."""
     world, records, refused = World(bundle, policy), [], []
-    desk = ShadowDesk(world.costs, records.append, refused.append)
+    desk = ShadowDesk(lambda _, record: records.append(record), refused.append)
     world.loop._on_shadowed = desk.put
-    world.loop.rules = replace(world.loop.rules, shadow=shadow)
+    world.stream.rules = replace(world.stream.rules, shadow=shadow)
     world.camera([0.03 * n for n in range(1, 21)])
     world.play(1.0)
     desk.close()
@@ -149,10 +149,10 @@ def test_prices_are_the_shadows_own(tiny_bundle: Path):
 
 def test_frames_that_it_has_no_time_for_are_counted_as_lost_and_cost_the_camera_nothing(tiny_bundle: Path):
     world, records, metrics = World(tiny_bundle, "edge_only"), [], EdgeMetrics()
-    desk = ShadowDesk(world.costs, records.append, str, capacity=0)
+    desk = ShadowDesk(records.append, str, capacity=0)
     metrics.watch_shadow(lambda: desk.tally, lambda: desk.lost)
     world.loop._on_shadowed = desk.put
-    world.loop.rules = replace(world.loop.rules, shadow=rules("edge_only"))
+    world.stream.rules = replace(world.stream.rules, shadow=rules("edge_only"))
     world.camera([0.03 * n for n in range(1, 6)])
     world.play(1.0)
     desk.close()
@@ -164,7 +164,7 @@ def test_a_shadow_that_cannot_judge_says_so_once(tiny_bundle: Path):
     shadow = replace(rules("cascade", per_exit=0.8), reader=MISFIT)
     records: list[ShadowRecord] = []
     refused: list[str] = []
-    desk = ShadowDesk(World(tiny_bundle).costs, records.append, refused.append)
+    desk = ShadowDesk(lambda _, record: records.append(record), refused.append)
     wide = replace(case(UNSURE), raws=(Raw(1, np.zeros(4, np.float32), np.zeros(3)),))
     desk._judge([(shadow, wide), (shadow, wide)])
     desk.close()
@@ -175,8 +175,8 @@ def test_a_shadow_that_cannot_judge_says_so_once(tiny_bundle: Path):
 
 def test_rules_that_do_not_fit_the_network_are_noticed_without_a_frame(tiny_bundle: Path):
     world = World(tiny_bundle, "edge_only")
-    world.loop.warm_up()
-    world.loop.check(rules("grid"))
+    world.deployment.probe.compute()
+    world.deployment.probe.check(rules("grid").reader)
     with pytest.raises(ConfigError, match="the arrays are for 77"):
-        world.loop.check(replace(rules("grid"), reader=MISFIT))
+        world.deployment.probe.check(MISFIT)
     assert world.outcomes == []

@@ -100,7 +100,7 @@ def test_a_loss_that_was_expected_to_take_longer_changes_nothing() -> None:
 def test_a_camera_prices_the_queue_and_learns_from_timeouts(tiny_bundle: Path) -> None:
     world = World(tiny_bundle, **ALWAYS_SHIP)
     world.play(0.05)
-    before = float(world.costs.costs().ship[1])
+    before = float(world.priced().ship[1])
 
     def queued(message: wire.Message) -> list[bytes | memoryview] | None:
         if isinstance(message, wire.Hello):
@@ -112,7 +112,7 @@ def test_a_camera_prices_the_queue_and_learns_from_timeouts(tiny_bundle: Path) -
     world.camera([0.1 * n for n in range(40)])
     world.play(5.0)
     assert world.costs.way.queue_ms == pytest.approx(30.0, abs=1.0)
-    assert float(world.costs.costs().ship[1]) > before + 20.0
+    assert float(world.priced().ship[1]) > before + 20.0
     timed_out = World(tiny_bundle, **ALWAYS_SHIP)
     timed_out.play(0.05)
     timed_out.answer = lambda message: timed_out.default_answer(message) if isinstance(message, wire.Hello) else None

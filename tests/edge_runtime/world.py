@@ -5,23 +5,28 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from bandits.build import make_policy
+from bandits.policy import Costs
 from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
-from edge_runtime.budget import Timing
+from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.deployment import Deployment
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Pace, Prefix
+from edge_runtime.raw import Probe
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.stream import Stream
+from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
 from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
@@ -29,6 +34,7 @@ from split_core.codecs.affine import Affine8Zstd
 from split_core.codecs.image import Pixels
 from split_core.criteria.base import Criterion
 from split_core.criteria.max_prob import MaxProb
+from split_core.drift.monitor import DriftMonitor
 from split_core.objective import Objective
 from split_core.profiles import Device, HwProfile, Payload
 from split_core.profiles import Timing as StepTiming
@@ -116,6 +122,7 @@ class World:
     exits_confidence: float = 1.0
     seed: int = 0
     audit: float = 0.0
+    cameras: int = 1
 
     def __post_init__(self) -> None:
         self.clock = EventClock()
@@ -123,7 +130,6 @@ class World:
         self.records: list[FrameRecord] = []
         self.changes: list[str] = []
         self.frames: dict[int, float] = {}
-        self.slot = NewestFrame()
         bundle = bundles.load(self.bundle_dir)
         self.bundle_id, exits = bundle.id, bundle.manifest.exits
         self.exits = exits
@@ -138,7 +144,7 @@ class World:
         )
         pace = Pace(hardware, clock=self.clock, sleep=self.clock.advance)
         prefix = Prefix(bundle, OnnxRuntimeBackend(), pace=pace, clock=self.clock)
-        self.costs = CostBook(hardware, OBJECTIVE, ship_input=self.ship_input, link=LinkModel(10.0, 1.0))
+        self.costs = CostBook(hardware, LinkModel(10.0, 1.0))
         self.audits: list[AuditRecord] = []
         offloader = Offloader(
             self._transport.connect(ADDRESS),
@@ -153,29 +159,35 @@ class World:
         )
         self.auditor = Auditor(
             offloader,
-            prefix,
-            self.costs,
             rng=np.random.default_rng(self.seed + 100),
             patience_s=AUDIT_PATIENCE_S,
             clock=self.clock,
             on_audit=lambda record, _: self.audits.append(record),
         )
-        self.loop = EdgeLoop(
-            self.slot,
-            prefix=prefix,
+        rules = Rules(
             reader=Reader([ExitCalibration()] * exits, self.criterion),
             policy=self.made,
-            costs=self.costs,
             objective=OBJECTIVE,
-            offloader=offloader,
-            labels=bundle.manifest.labels,
             ship_input=self.ship_input,
-            timing=Timing(DEADLINE_S, MARGIN_S),
+            monitor=DriftMonitor(()),
+            audit=self.audit,
+        )
+        budget = TimeBudget(Timing(DEADLINE_S, MARGIN_S), self.costs, self.clock)
+        self.deployment = Deployment(prefix, self.costs, budget, Probe(prefix))
+        self.streams = [Stream(f"camera-{n}", NewestFrame(), rules, self.deployment) for n in range(self.cameras)]
+        self.stream = self.streams[0]
+        self.slot = self.stream.slot
+        self.loop = EdgeLoop(
+            self.streams,
+            offloader=offloader,
             clock=self.clock,
             on_outcome=[lambda outcome, record: (self.outcomes.append(outcome), self.records.append(record))],
             auditor=self.auditor,
         )
-        self.loop.rules = replace(self.loop.rules, audit=self.audit)
+
+    def priced(self) -> Costs:
+        """What the policy is told now."""
+        return self.costs.costs(OBJECTIVE, ship_input=self.ship_input)
 
     def camera(self, moments_s: list[float], seed: int = 1) -> None:
         """Show a random picture at each of these moments, in seconds from now."""

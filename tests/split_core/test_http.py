@@ -95,14 +95,14 @@ def test_a_port_that_is_taken_is_a_config_error(program: Program, server: Health
 
 def test_a_camera_counts_its_frames() -> None:
     metrics = EdgeMetrics()
-    metrics.answered("edge", "", 12.0)
-    metrics.answered("cloud", "", 40.0)
-    metrics.answered("edge", "timeout", 100.0)
+    metrics.answered("door", "edge", "", 12.0)
+    metrics.answered("door", "cloud", "", 40.0)
+    metrics.answered("door", "edge", "timeout", 100.0)
     metrics.dropped(3)
     metrics.shipped(1234)
     metrics.breaker("open")
     value = metrics.registry.get_sample_value
-    assert value("offramp_frames_total", {"where": "edge", "reason": "timeout"}) == 1
+    assert value("offramp_frames_total", {"camera": "door", "where": "edge", "reason": "timeout"}) == 1
     assert value("offramp_frame_seconds_sum") == pytest.approx(0.152)
     assert value("offramp_frames_dropped_total") == 3
     assert value("offramp_offload_bytes_total") == 1234

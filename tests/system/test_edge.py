@@ -306,12 +306,13 @@ def test_health_and_metrics_are_served_while_it_runs(site: Site):
     ready = site.folder / "ready.json"
     app = EdgeApp(parsed(site.config(ready_file=str(ready)), EdgeConfig, "test"))
     address = json.loads(ready.read_text())["http"]
-    app.feed.start()
+    [camera] = app.cameras.values()
+    camera.feed.start()
     with app._stack:
         for _ in range(50):
             app.loop.step()
             app._wait()
         with urlopen(f"{address}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-    app.feed.stop()
-    assert 'offramp_frames_total{reason="",where="edge"}' in text
+    camera.feed.stop()
+    assert 'offramp_frames_total{camera="camera",reason="",where="edge"}' in text

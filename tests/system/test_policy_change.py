@@ -93,7 +93,7 @@ def test_a_policy_in_the_shadow_is_asked_and_reported(site: Path, tiny_bundle: P
     judged: list[int] = []
 
     def follow(outcome, record) -> None:
-        judged.append(outcome.seq if app.loop.rules.shadow else -1)
+        judged.append(outcome.seq if app.cameras["camera"].stream.rules.shadow else -1)
         if len(judged) == 5:
             store.promote("shadow")
         elif len([seq for seq in judged if seq >= 0]) == 20 or len(judged) > 3000:
@@ -119,30 +119,30 @@ def test_rollback_brings_back_what_the_policy_had_learned_and_its_void_mark(site
         if version == 1:
             store.promote("active")
     app = camera(site, tiny_bundle, policy=str(store.folder), state=str(state))
-    first = app.loop.rules.id
+    first = app.cameras["camera"].stream.rules.id
     first_choices: list[int] = []
     other_choices: list[int] = []
 
     def follow(outcome, record) -> None:
         """40 frames by the first, 10 by the second, then the first again until its first frame."""
-        choices = app.loop.rules.policy.state()["choices"]
-        if app.loop.rules.id == first:
+        choices = app.cameras["camera"].stream.rules.policy.state()["choices"]
+        if app.cameras["camera"].stream.rules.id == first:
             first_choices.append(choices)
         else:
             other_choices.append(choices)
         if len(first_choices) == 40 and not other_choices:
-            app.loop.rules.monitor.voided(FOUND)
+            app.cameras["camera"].stream.rules.monitor.voided(FOUND)
             store.promote("active")
         elif len(other_choices) == 10:
             store.rollback()
-        elif (other_choices and app.loop.rules.id == first) or len(first_choices) > 3000:
+        elif (other_choices and app.cameras["camera"].stream.rules.id == first) or len(first_choices) > 3000:
             app.stop()
 
     app.loop._on_outcome = (*app.loop._on_outcome, follow)
     app.run()
     assert other_choices[:3] == [1, 2, 3]
     assert first_choices == list(range(1, len(first_choices) + 1))
-    assert app.loop.rules.monitor.void
+    assert app.cameras["camera"].stream.rules.monitor.void
     said = capsys.readouterr().out
     assert "starting afresh" in said
     assert "going on with what it had learned when it was in force; drift had voided its promises" in said

@@ -1,0 +1,110 @@
+"""What one camera of a device has for itself: its frames, its rules, and what is remembered of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bandits.envelope import Crossing
+from edge_runtime.artefacts import Artefacts
+from edge_runtime.deployment import Deployment
+from edge_runtime.keeping import Keeping
+from edge_runtime.memory import PolicyMemory
+from edge_runtime.sources.feed import Feed
+from edge_runtime.stream import Stream
+from split_core.drift.monitor import Finding
+from split_core.telemetry.decisions import DecisionLog, FrameRecord
+
+log = structlog.get_logger("edge")
+
+STATE_EVERY_S = 5.0
+
+
+class Camera:
+    """One camera; `close` when its last frame has its outcome.
+
+    Args:
+        name: told with outcomes and metrics.
+        loaded: the files that it runs on, with its own configuration.
+        feed: its frames.
+        deployment: what they run through.
+        propose: told when audits have broken a promise.
+        clock: monotonic seconds.
+
+    Attributes:
+        name, feed: as given.
+        artefacts: in force now; `adopt` replaces them.
+        stream: what the frame loop needs of it.
+        memory: what its policies learned.
+        keeping: looks after its envelope.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loaded: Artefacts,
+        feed: Feed,
+        deployment: Deployment,
+        *,
+        propose: Callable[[Artefacts, Crossing], None],
+        clock: Callable[[], float],
+    ) -> None:
+        config = loaded.config
+        self.name, self.feed, self.artefacts = name, feed, loaded
+        self.stream = Stream(name, feed.slot, loaded.rules(), deployment)
+        path = Path(config.state) if config.state else None
+        self.memory = PolicyMemory(path, loaded.ids, every_s=STATE_EVERY_S, clock=clock)
+        if path:
+            log.info("state", camera=name, found=self.memory.restore(self.stream.rules))
+        self._decisions = DecisionLog(Path(config.decisions), loaded.ids) if config.decisions else None
+        self.keeping = Keeping(
+            self.tell_drift, lambda value: self.note("envelope", value), lambda found: propose(self.artefacts, found)
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Will no frame of it come any more?"""
+        return self.feed.ended and self.feed.slot.empty
+
+    def tick(self) -> None:
+        """Save what was learned, if it is time to."""
+        self.memory.tick(self.stream.rules)
+
+    def write(self, record: FrameRecord) -> None:
+        """Into its decision log; never blocks."""
+        if self._decisions:
+            self._decisions.write(record)
+
+    def note(self, kind: str, value: dict[str, Any]) -> None:
+        """Into its decision log: a line that is no frame; never blocks."""
+        if self._decisions:
+            self._decisions.note(kind, value)
+
+    def adopted(self, artefacts: Artefacts) -> None:
+        """Other files are in force from here on."""
+        self.artefacts = artefacts
+        if self._decisions:
+            self._decisions.begin(artefacts.ids)
+
+    def tell_drift(self, finding: Finding) -> None:
+        """A finding of its monitor, or of its audits, has changed."""
+        drift = finding.drift
+        seen = {"detector": finding.detector, "exit": finding.exit, **asdict(drift)}
+        if drift.fired:
+            line = "drift: what is seen is not what was calibrated on; the policy's promises are void"
+            log.warning(line, camera=self.name, **seen)
+        else:
+            line = "drift is over; the policy's promises stay void until another policy is active"
+            log.info(line, camera=self.name, **seen)
+        self.note("drift", seen)
+        self.memory.save(self.stream.rules)
+
+    def close(self) -> None:
+        """Save for the last time."""
+        self.memory.close(self.stream.rules)
+        if self._decisions:
+            self._decisions.close()
