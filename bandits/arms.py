@@ -15,6 +15,7 @@ import numpy as np
 
 from bandits import saved
 from bandits.policy import Action, Answer, Arm, Context, Deeper, Observation, Plan, Ship
+from split_core.chance import Chance
 from split_core.readings import Reading
 
 # "played": the exit at the arm's split only.  "all": every exit on the way, for side observations.
@@ -29,8 +30,8 @@ class ArmBandit(Protocol):
     def choose(self, allowed: Sequence[int]) -> int:
         """The arm to play now; `allowed` is ascending and not empty."""
 
-    def propensity(self, arm: int, allowed: Sequence[int]) -> float:
-        """Probability with which the last `choose(allowed)` gave `arm`; 1 for a deterministic rule."""
+    def propensity(self, arm: int, allowed: Sequence[int]) -> Chance:
+        """Probability with which the last `choose(allowed)` gave `arm`, also if worked out later; 1 without chance."""
 
     def update(self, arm: int, reward: float) -> None:
         """Take in one reward of `arm`; several per choice are side observations, none is a lost reply."""
@@ -104,7 +105,7 @@ class ArmTable:
             return True
         return context.cloud and bool(np.isfinite(context.costs.ship[arm.split]))
 
-    def plan(self, context: Context, index: int, *, heads: Heads, propensity: float = 1.0) -> Plan:
+    def plan(self, context: Context, index: int, *, heads: Heads, propensity: Chance = 1.0) -> Plan:
         """Play arm `index`, reading `heads` on the way."""
         return Plan(context, self._heads[heads][index], self.arms[index], index, propensity)
 

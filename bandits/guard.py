@@ -88,7 +88,7 @@ class Guard:
         plan = self.inner.begin(context if within == context.splits else replace(context, splits=within))
         last = plan.heads[-1] if plan.heads else 0
         heads = (*plan.heads, within[-1]) if within[-1] > last else plan.heads
-        return GuardedPlan(context, heads, plan.arm, plan.arm_index, plan.propensity, plan.learns, inner=plan)
+        return GuardedPlan(context, heads, plan.arm, plan.arm_index, plan.chance, plan.learns, inner=plan)
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
         """The inner policy's choice, unless it is an early answer that must not be given."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from split_core.chance import Chance, probability
 from split_core.readings import Reading
 from split_core.tensors import FloatArray
 
@@ -99,7 +100,7 @@ class Plan:
         heads: exits to evaluate on the way, ascending; the runtime asks `next` after each.
         arm: the arm drawn, or None for a policy without arms.
         arm_index: its place in the policy's arm list; -1 without arms.
-        propensity: probability with which this choice was made, for off-policy replay.
+        chance: probability with which this choice was made, for off-policy replay; see `propensity`.
         learns: False when the choice was forced by the context (an outage), so nothing may be learned.
     """
 
@@ -107,8 +108,13 @@ class Plan:
     heads: tuple[int, ...]
     arm: Arm | None = None
     arm_index: int = -1
-    propensity: float = 1.0
+    chance: Chance = 1.0
     learns: bool = True
+
+    @property
+    def propensity(self) -> float:
+        """`chance` as a number: to be asked for by whoever logs it only."""
+        return probability(self.chance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from bandits.indices.build import make_bandit
 from bandits.policy import Answer, Context, Costs, Deeper, Observation, Ship
 from benchmarks.bandit_peers import Step, beside, installed
 from benchmarks.harness import Goal, arguments, at_most, paired, report, statistics
+from split_core.chance import probability
 from split_core.conformal import ConformalSets
 from split_core.objective import Objective
 from split_core.readings import Reading
@@ -86,11 +87,13 @@ def index_step(index: str, arms: int, forget: str = "none") -> Step:
     return step
 
 
-def propensity_step(arms: int) -> Step:
-    """One draw and the probability of what it gave: an integral."""
+def propensity_step(arms: int, *, logged: bool) -> Step:
+    """One draw and the probability of what it gave: an integral, which whoever logs works out."""
     bandit, reward, allowed = make_bandit("thompson", arms, rng=np.random.default_rng(0)), rewards_of(arms), range(arms)
     for _ in range(5 * arms):
         bandit.update(bandit.choose(allowed), reward())
+    if logged:
+        return lambda: probability(bandit.propensity(bandit.choose(allowed), allowed))
     return lambda: bandit.propensity(bandit.choose(allowed), allowed)
 
 
@@ -171,7 +174,9 @@ def family(arms: int, rounds: int) -> dict[str, Any]:
         found[index] = microseconds(index_step(index, arms), rounds)
     for forget in FORGETTING:
         found[f"ucb1, forget {forget}"] = microseconds(index_step("ucb1", arms, forget), rounds)
-    found["thompson, choose + propensity"] = microseconds(propensity_step(arms), rounds // 10)
+    for what, logged in (("logged", True), ("left for later", False)):
+        name = f"thompson, choose + propensity, {what}"
+        found[name] = microseconds(propensity_step(arms, logged=logged), rounds // 10)
     found["ucb1 in numpy"] = microseconds(numpy_step(arms), rounds)
     return found
 

@@ -10,6 +10,7 @@ from bandits import saved
 from bandits.indices.forgetting import Forgetting
 from bandits.indices.index import Index
 from bandits.indices.statistics import Statistics
+from split_core.chance import Chance
 
 
 class IndexBandit:
@@ -38,9 +39,9 @@ class IndexBandit:
         self._forgetting.chose(statistics)
         return arm
 
-    def propensity(self, arm: int, allowed: Sequence[int]) -> float:
-        """Probability with which the last `choose(allowed)` gave `arm`; 1 for a rule that does not draw."""
-        return 1.0 if self._was_first else self._index.propensity(arm, allowed)
+    def propensity(self, arm: int, allowed: Sequence[int]) -> Chance:
+        """Probability with which the last `choose(allowed)` gave `arm`, also if worked out later; 1 without chance."""
+        return 1.0 if self._was_first else self._index.chance(arm, allowed)
 
     def update(self, arm: int, reward: float) -> None:
         """One reward of `arm`, side observations included; it counts from now, however late it comes."""

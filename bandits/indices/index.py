@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from bandits.indices.statistics import Statistics
+from split_core.chance import Chance, probability
 
 
 class Index:
@@ -28,9 +29,13 @@ class Index:
         values = self.values(statistics, allowed)
         return allowed[values.index(max(values))]
 
-    def propensity(self, arm: int, allowed: Sequence[int]) -> float:
-        """Probability with which the last `choose` gave `arm`: 1 unless the rule draws."""
+    def chance(self, arm: int, allowed: Sequence[int]) -> Chance:
+        """Probability with which the last `choose` gave `arm`, also when worked out later: 1 unless the rule draws."""
         return 1.0
+
+    def propensity(self, arm: int, allowed: Sequence[int]) -> float:
+        """`chance`, worked out now."""
+        return probability(self.chance(arm, allowed))
 
     def state(self) -> dict[str, Any]:
         """What the rule itself must save: nothing unless it draws."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from bandits import params, saved
 from bandits.indices.index import Index
 from bandits.indices.normal import chance_of_highest
 from bandits.indices.statistics import Statistics
+from split_core.chance import Chance
 
 
 class Thompson(Index):
     """One draw of N(Q, c^2 / N) per arm: the posterior of a Gaussian reward of deviation c, flat prior.
 
-    The propensity is the probability that this arm's draw is the highest, as an integral, not by sampling; it is
-    worked out only when asked for.
+    The propensity is the probability that this arm's draw is the highest, as an integral, not by sampling.  It is
+    worked out only where somebody reads it, from the posteriors of that draw.
 
     Sources: Thompson 1933; Agrawal and Goyal 2013, "Further optimal regret bounds for Thompson sampling", Gaussian
     case (there N + 1 for N, with c = 1); the same posterior as `bayes_ucb`.
@@ -43,9 +45,9 @@ class Thompson(Index):
         drawn = self._rng.standard_normal(len(allowed)).tolist()
         return [q + s * z for q, s, z in zip(self._means, self._deviations, drawn, strict=True)]
 
-    def propensity(self, arm: int, allowed: Sequence[int]) -> float:
+    def chance(self, arm: int, allowed: Sequence[int]) -> Chance:
         """Probability that the last draw would give `arm`."""
-        return chance_of_highest(allowed.index(arm), self._means, self._deviations)
+        return partial(chance_of_highest, allowed.index(arm), self._means, self._deviations)
 
     def state(self) -> dict[str, Any]:
         """State of the generator."""

@@ -78,7 +78,7 @@ class ThresholdVectors:
         if not set(self._heads) <= set(context.splits):
             return Plan(context, (max(1, *context.splits),), learns=False)
         arm = self._bandit.choose(self._all)
-        return Plan(context, self._heads, arm_index=arm, propensity=self._bandit.propensity(arm, self._all))
+        return Plan(context, self._heads, arm_index=arm, chance=self._bandit.propensity(arm, self._all))
 
     def next(self, plan: Plan, readings: tuple[Reading, ...]) -> Action:
         """Answer at the first exit that is sure enough, or at the last."""

@@ -15,6 +15,7 @@ from bandits.arms import ArmBandit
 from bandits.indices import FORGETTING, INDICES
 from bandits.indices.build import make_bandit
 from bandits.ucb import Ucb
+from split_core.chance import probability
 from split_core.errors import ConfigError, PolicyFileError
 from tests.contracts.test_policies import damaged
 
@@ -61,7 +62,7 @@ def run(subject: ArmBandit, steps: list[Step]) -> Iterator[tuple[int, float]]:
     for allowed, rewards in steps:
         arm = subject.choose(allowed)
         assert arm in allowed
-        yield arm, subject.propensity(arm, allowed)
+        yield arm, probability(subject.propensity(arm, allowed))
         for rewarded, reward in rewards:
             subject.update(rewarded, reward)
 

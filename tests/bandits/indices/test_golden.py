@@ -125,6 +125,15 @@ def test_the_propensity_of_thompson_is_the_share_of_its_choices() -> None:
     assert propensities == pytest.approx([played.count(arm) / 40_000 for arm in range(3)], abs=0.01)
 
 
+def test_the_propensity_of_thompson_is_of_its_own_draw_however_late_it_is_read() -> None:
+    index, before = Thompson(rng=np.random.default_rng(0)), seen([0, 1], [1, 0, 1], choices=5)
+    at_once = index.propensity(index.choose(before, [0, 1]), [0, 1])
+    late = index.chance(index.choose(before, [0, 1]), [0, 1])
+    index.choose(seen([0.9] * 50, [0.1] * 50, choices=100), [0, 1])
+    assert callable(late)
+    assert late() in (pytest.approx(at_once), pytest.approx(1.0 - at_once))
+
+
 def test_exp3() -> None:
     bandit = Exp3(arms=2, rng=np.random.default_rng(0), gamma=0.2, range=UNIT)
     assert bandit.probabilities([0, 1]) == [0.5, 0.5]
