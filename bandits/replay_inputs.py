@@ -19,7 +19,7 @@ from split_core.traces import Traces
 
 def recorded_in(path: Path) -> Traces:
     """A trace; or of a decision log (`.jsonl`) the frames that were read whole."""
-    if path.suffix == ".jsonl":
+    if ".jsonl" in path.suffixes:  # a rotated one, too
         return traces_of_log(list(read_log(path)), path)
     return traces.load(path)
 

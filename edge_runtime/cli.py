@@ -1,8 +1,9 @@
-"""`offramp edge run`, `offramp profile`, `offramp doctor`."""
+"""`offramp edge run`, `edge verify-log`, `offramp profile`, `offramp doctor`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +21,12 @@ from edge_runtime.sources.choose import items
 from split_core import bundle as bundles
 from split_core import config, policy, profiles
 from split_core.backends.build import make_backend
+from split_core.errors import ArtefactError
 from split_core.params import params_from_text
 from split_core.policy import CodecSection
 from split_core.profiles import HwProfile
+from split_core.telemetry.chain import logs_among
+from split_core.telemetry.log_summary import summarised
 from split_core.telemetry.logs import log_to_stderr
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
@@ -59,6 +63,36 @@ def told(summary: dict[str, Any]) -> str:
         f"{f'to be looked at: {marked}; ' if marked else ''}past the deadline: {summary['late']}\n"
         f"latency p50 {latency['p50']} ms, p95 {latency['p95']} ms, p99 {latency['p99']} ms"
     )
+
+
+def verify_log(
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="As in `decisions`; rotated files beside it are found.")
+    ],
+    head: Annotated[str, typer.Option(help="Digest that was the log's head before; is it still there?")] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Read decision logs through all rotated files: is every line there, and as it was written?
+
+    Exit code 0 when all are whole; 3 when a line was changed or removed, and it says which.  What rotation has taken
+    away, and what the disk had no room for, is said and is no error.
+    """
+    found, whole = [], True
+    for log in logs_among(logs):
+        try:
+            summary = summarised(log, head)
+        except ArtefactError as error:
+            whole = False
+            where = {"file": str(getattr(error, "path", log)), "line": getattr(error, "line", None)}
+            found.append({"whole": False, "log": str(log), **where, "reason": str(error)})
+            print(f"offramp edge verify-log: {error}", file=sys.stderr)
+            continue
+        found.append(summary.as_json())
+        if not as_json:
+            print(summary.told())
+    if as_json:
+        print(json.dumps(found))
+    return 0 if whole else ArtefactError.exit_code
 
 
 def profile(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from split_core.errors import PolicyFileError, reason
 from split_core.files import sha256_of
-from split_core.telemetry.decisions import GENESIS, drop_unfinished_line
+from split_core.telemetry.chain import GENESIS, drop_unfinished_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from split_core.errors import ArtefactError
+from split_core.telemetry.chain import logs_among
 from split_core.telemetry.decisions import read_notes
 from split_core.telemetry.shadow import ShadowRecord, ShadowTally
 
@@ -18,7 +19,7 @@ def shadow_tallies(logs: Sequence[Path]) -> list[ShadowTally]:
         ArtefactError: not a decision log, a broken chain, or no policy was in the shadow.
     """
     tallies: dict[str, ShadowTally] = {}
-    for log in logs:
+    for log in logs_among(logs):
         for note in read_notes(log, "shadow"):
             record = ShadowRecord.from_json(note)
             tallies.setdefault(record.policy, ShadowTally()).add(record)

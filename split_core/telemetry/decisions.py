@@ -1,24 +1,35 @@
-"""The decision log: one line per frame, hash-chained, bounded, and never in a frame's way.
+"""The decision log: one line per frame, bounded, chained by hash (`telemetry.chain`), and never in a frame's way.
 
-A line is a JSON array `[previous digest, record]`; its digest is the SHA-256 of the line.  Whoever
-changes, drops or reorders lines breaks the chain (`verify`).  `DecisionLog.write` only appends to a
-bounded queue; a thread of its own does the rest, and what did not fit is counted, not waited for.
+`DecisionLog.write` only appends to a bounded queue; a thread of its own does the rest, and what did not fit, there or
+on the disk, is counted, not waited for; the chain says how many records are not in it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from split_core.errors import ArtefactError, reason
+from split_core.errors import ArtefactError
 from split_core.files import sha256_of
 from split_core.telemetry.background import BackgroundWriter
+from split_core.telemetry.chain import (
+    GENESIS,
+    chained,
+    drop_unfinished_line,
+    files_of,
+    first_value,
+    last_line,
+    line_count,
+    rotation,
+)
 
-GENESIS = "0" * 64
-LONGEST_LINE_BYTES = 65_536
+SYNC_EVERY_S = 5.0  # what a power cut may cost; a card that is synced at every line wears out
 
 
 @dataclass(slots=True)  # not frozen: that takes 1.3 us of every frame, for so many fields
@@ -75,26 +86,44 @@ class FrameRecord:
 
 
 class DecisionLog:
-    """Appends records to `path` from a thread of its own.
+    """Appends records to `path` from a thread of its own; goes on with the chain that it finds there.
+
+    A disk that is full or refuses costs the records that came meanwhile; writing goes on when it can.
 
     Args:
-        path: the file; rotated to `path.1`, `path.2`, ... when it grows past `max_bytes`.
-        header: what all lines share: ids of bundle, policy and profile.  Written as the first record of
-            every file, and again when `begin` changes it.
-        max_bytes: size of one file.
-        keep: how many rotated files stay.
+        path: the file; rotated to `path.1`, `path.2`, ... when it has reached `max_bytes`.
+        header: what all lines share: ids of bundle, policy and profile.  Written at the start, as the first record of
+            every file, after records were lost on the disk, and when `begin` changes it.
+        max_bytes: size of one file, give or take a line.
+        keep: how many rotated files stay, at least 1.
+        wall: seconds since 1970, for people who read headers.
+        clock: monotonic seconds, for when to sync to the disk.
     """
 
-    def __init__(self, path: Path, header: dict[str, str], *, max_bytes: int = 64_000_000, keep: int = 4) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: dict[str, str],
+        *,
+        max_bytes: int = 64_000_000,
+        keep: int = 4,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path, self._header, self._max_bytes, self._keep = path, header, max_bytes, keep
-        self._digest = GENESIS
+        self._wall, self._clock = wall, clock
+        self._digest = ""  # of the last line; empty when that must be looked up
+        self._line = self._size = self._file = self._oldest = 0
+        self._due = "start"  # why a header must be next
+        self._unwritten = self._told = 0
+        self._synced_at_s = clock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer: BackgroundWriter[FrameRecord | dict[str, Any]] = BackgroundWriter(self._append, "decision-log")
 
     @property
     def lost(self) -> int:
         """Records that found the queue full or the disk unwritable."""
-        return self._writer.lost
+        return self._writer.lost + self._unwritten
 
     def write(self, record: FrameRecord) -> None:
         """Hand over one record; never blocks, never raises."""
@@ -108,68 +137,132 @@ class DecisionLog:
         """What is written from here on has another header: the policy was changed."""
         self._writer.put({"header": header})
 
+    def flush(self) -> None:
+        """Write what is queued now, on the caller's thread; not for whoever answers frames."""
+        self._writer.flush()
+
     def close(self) -> None:
         """Write what is queued, then end the thread."""
         self._writer.close()
 
-    def _append(self, records: list[FrameRecord | dict[str, Any]]) -> None:
-        try:
-            self._chain(records)
-        except OSError:
-            self._digest = GENESIS  # who knows what was written: begin a new chain
-            raise
+    def _append(self, records: Sequence[FrameRecord | dict[str, Any]]) -> None:
+        while records:
+            try:
+                records = records[self._append_some(records) :]
+            except OSError:
+                self._unwritten += len(records)
+                for record in records:
+                    self._header = _header_in(record) or self._header
+                self._due = self._due or "lost"
+                return
 
-    def _chain(self, records: list[FrameRecord | dict[str, Any]]) -> None:
-        if self._path.exists() and self._path.stat().st_size > self._max_bytes:
+    def _append_some(self, records: Sequence[FrameRecord | dict[str, Any]]) -> int:
+        """Write as many as the file still takes, at least one; returns how many."""
+        self._look() if self._digest else self._resume()
+        if self._size >= self._max_bytes:
             self._rotate()
-        if self._digest == GENESIS:
-            drop_unfinished_line(self._path)
-        with self._path.open("a", encoding="utf-8") as file:
-            if file.tell() == 0 or self._digest == GENESIS:
-                self._put(file, {"header": self._header})
-            for record in records:
-                if isinstance(record, dict):
-                    self._header = record.get("header", self._header)
-                self._put(file, record if isinstance(record, dict) else asdict(record))
+        page, lost, taken = _Page(self._digest), self.lost, 0
+        if self._due:
+            page.add(self._headed(self._due, 0))
+        if lost > self._told:
+            page.add({"lost": {"records": lost - self._told}})
+        while taken < len(records) and (not taken or self._size + len(page.text) < self._max_bytes):
+            self._add(page, records[taken])
+            taken += 1
+        self._put(page)
+        self._due, self._told = "", lost
+        return taken
 
-    def _put(self, file: Any, value: dict[str, Any]) -> None:
-        line = json.dumps([self._digest, value], separators=(",", ":"))
-        file.write(line + "\n")
-        self._digest = sha256_of(line.encode())
+    def _add(self, page: _Page, record: FrameRecord | dict[str, Any]) -> None:
+        if header := _header_in(record):
+            self._header = header
+            page.add(self._headed("change", page.count))
+        else:
+            page.add(record if isinstance(record, dict) else asdict(record))
+
+    def _headed(self, why: str, ahead: int) -> dict[str, Any]:
+        at = datetime.fromtimestamp(self._wall(), timezone.utc).isoformat(timespec="seconds")
+        where = {"line": self._line + ahead, "file": self._file, "oldest": self._oldest}
+        return {"header": self._header, "why": why, "at": at, **where}
+
+    def _put(self, page: _Page) -> None:
+        """All of a page, or none of it."""
+        with self._path.open("ab", buffering=0) as file:
+            try:
+                rest = memoryview(page.text)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                digest, self._digest = self._digest, ""  # to be looked up, unless the next line succeeds
+                file.truncate(self._size)
+                self._digest = digest
+                raise
+            now = self._clock()
+            if now - self._synced_at_s >= SYNC_EVERY_S:
+                self._synced_at_s = now
+                os.fsync(file.fileno())
+        self._digest, self._line, self._size = page.digest, self._line + page.count, self._size + len(page.text)
+
+    def _resume(self) -> None:
+        """Go on behind the last whole line of what is there."""
+        drop_unfinished_line(self._path)
+        newest = next((one for one in reversed(files_of(self._path)) if one.exists() and one.stat().st_size), None)
+        if newest is None:
+            self._digest, self._line, self._size, self._file, self._oldest = GENESIS, 0, 0, 0, 0
+            return
+        first = first_value(newest)
+        self._digest = sha256_of(last_line(newest))
+        self._line = int(first.get("line", 0)) + line_count(newest)
+        self._file, self._oldest = int(first.get("file", 0)), int(first.get("oldest", 0))
+        self._size = newest.stat().st_size
+        if newest != self._path:
+            self._size, self._file = 0, self._file + 1
+
+    def _look(self) -> None:
+        """What somebody else moved away or cut is no reason to stop, nor to hide it: the chain goes on as it was."""
+        if not self._path.exists():
+            self._size, self._file, self._due = 0, self._file + bool(self._size), self._due or "file"
+        elif self._path.stat().st_size != self._size:
+            drop_unfinished_line(self._path)
+            self._size = self._path.stat().st_size
 
     def _rotate(self) -> None:
-        for number in range(self._keep, 0, -1):
-            older = self._path.with_name(f"{self._path.name}.{number}")
-            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
-            if newer.exists():
-                newer.replace(older)
+        old = [one for one in files_of(self._path) if rotation(one)]
+        for one in old[: max(0, len(old) + 1 - self._keep)]:
+            one.unlink()
+        old = [*old[max(0, len(old) + 1 - self._keep) :], self._path]
+        for number, one in zip(range(len(old), 0, -1), old, strict=True):
+            one.replace(self._path.with_name(f"{self._path.name}.{number}"))
+        self._size, self._file, self._due = 0, self._file + 1, self._due or "file"
+        self._oldest = max(self._oldest, self._file - self._keep)
 
 
-def drop_unfinished_line(path: Path) -> None:
-    """Cut off what a process that died left half-written: appending to it would spoil the next line too.
+class _Page:
+    """Lines that are written together."""
 
-    Raises:
-        OSError: the disk refuses.
-    """
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        end = file.seek(0, 2)
-        file.seek(max(0, end - LONGEST_LINE_BYTES))
-        tail = file.read()
-        if not tail.endswith(b"\n"):
-            file.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
+    def __init__(self, digest: str) -> None:
+        self.digest, self.text, self.count = digest, bytearray(), 0
+
+    def add(self, value: dict[str, Any]) -> None:
+        line = json.dumps([self.digest, value], separators=(",", ":")).encode()
+        self.text += line + b"\n"
+        self.digest = sha256_of(line)
+        self.count += 1
+
+
+def _header_in(record: FrameRecord | dict[str, Any]) -> dict[str, str] | None:
+    return record.get("header") if isinstance(record, dict) else None
 
 
 def read_log(path: Path) -> Iterator[FrameRecord]:
-    """The records of one log file, with the chain checked on the way.
+    """The frames of a log, rotated files first, with the chain checked on the way.
 
     Raises:
         ArtefactError: a line is damaged, or the chain is broken; says which line.
     """
-    for value in _chained(path):
-        if "seq" in value:
-            yield FrameRecord.from_json(value)
+    for line in chained(path):
+        if "seq" in line.value:
+            yield FrameRecord.from_json(line.value)
 
 
 def read_notes(path: Path, kind: str) -> Iterator[dict[str, Any]]:
@@ -178,9 +271,9 @@ def read_notes(path: Path, kind: str) -> Iterator[dict[str, Any]]:
     Raises:
         ArtefactError: as `read_log`.
     """
-    for value in _chained(path):
-        if kind in value and "seq" not in value:
-            yield value[kind]
+    for line in chained(path):
+        if kind in line.value and "seq" not in line.value:
+            yield line.value[kind]
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -189,41 +282,8 @@ def read_header(path: Path) -> dict[str, str]:
     Raises:
         ArtefactError: as `read_log`.
     """
-    empty: dict[str, Any] = {"header": {}}
-    header = next(_chained(path), empty).get("header")
+    line = next(chained(path), None)
+    header = line.value.get("header") if line else {}
     if not isinstance(header, dict):
         raise ArtefactError(f"{path}: does not begin with a header; is it a decision log?")
     return {str(key): str(value) for key, value in header.items()}
-
-
-def verify(path: Path) -> int:
-    """How many lines `path` has, when its chain is whole.
-
-    Raises:
-        ArtefactError: as `read_log`.
-    """
-    return sum(1 for _ in _chained(path))
-
-
-def _chained(path: Path) -> Iterator[dict[str, Any]]:
-    digest: str | None = None
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith("\n"):
-                    return  # still being written, or never finished
-                before, value = json.loads(line)
-                # A process that starts on an existing file begins a new chain, with a header.
-                starts = before == GENESIS and "header" in value
-                if digest is not None and before != digest and not starts:
-                    raise ArtefactError(
-                        f"{path}, line {number}: the hash chain is broken; lines were changed or removed"
-                    )
-                digest = sha256_of(line.rstrip("\n").encode())
-                yield value
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        where = f", line {number}" if number else ""
-        raise ArtefactError(
-            f"{path}{where}: not a decision log ({reason(error)}); give the file that a camera's 'decisions' names"
-        ) from error

@@ -104,6 +104,7 @@ READS = (
     EDGE + "source.kind=directory --set source.options.path=BAD",
     EDGE + "link={{address: tcp://127.0.0.1:9,server_key: BAD.key}}",
     EDGE + "link={{address: tcp://127.0.0.1:9,server_key: {keys}/worker.key,secret_key: BAD.key_secret}}",
+    "edge verify-log BAD.jsonl",
     "replay BAD.npz --published lambda=0.1,offload=0.3",
     "replay {trace} --published lambda=0.1,offload=0.3 --policy BAD.yaml",
     "replay {trace} --costs BAD.json",
@@ -214,7 +215,9 @@ def test_every_option_that_names_a_file_is_tried(command: str) -> None:
 def fine(line: str, kind: str) -> bool:
     """Is what was made as good as any other?"""
     if kind == "empty":  # settings that are all as usual; nothing was logged or named yet
-        return any(option in line for option in ("--config", "--objective", "--labels", "--log", "--off-policy"))
+        return any(
+            option in line for option in ("--config", "--objective", "--labels", "--log", "--off-policy", "verify-log")
+        )
     if kind == "words":
         return "--labels" in line
     return (kind == "missing" and "--checkpoint" in line) or (kind == "folder" and line.startswith("policy history"))

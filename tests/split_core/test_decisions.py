@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +11,9 @@ import pytest
 
 from split_core.errors import ArtefactError
 from split_core.telemetry.background import BackgroundWriter
-from split_core.telemetry.decisions import DecisionLog, FrameRecord, read_log, verify
+from split_core.telemetry.chain import DamagedLine, chained
+from split_core.telemetry.decisions import DecisionLog, FrameRecord, read_log
+from split_core.telemetry.log_summary import summarised
 
 LIMIT_S = 10.0
 HEADER = {"bundle": "b" * 64, "policy": "p" * 64, "profile": "door"}
@@ -22,8 +27,8 @@ def record(seq: int) -> FrameRecord:
     )  # fmt: skip
 
 
-def written(path: Path, count: int, first: int = 0) -> Path:
-    log = DecisionLog(path, HEADER)
+def written(path: Path, count: int, first: int = 0, **bounds: int) -> Path:
+    log = DecisionLog(path, HEADER, **bounds)
     for seq in range(first, first + count):
         log.write(record(seq))
     log.close()
@@ -38,7 +43,7 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
         log.write(item)
     log.close()
     assert list(read_log(tmp_path / "log")) == records
-    assert verify(tmp_path / "log") == 3  # with the header
+    assert len(list(chained(tmp_path / "log"))) == 3  # with the header
 
 
 def test_a_changed_line_breaks_the_chain_and_is_named(tmp_path: Path) -> None:
@@ -47,7 +52,7 @@ def test_a_changed_line_breaks_the_chain_and_is_named(tmp_path: Path) -> None:
     lines[3] = lines[3].replace('"label":3', '"label":4')
     path.write_text("".join(lines))
     with pytest.raises(ArtefactError, match="line 5: the hash chain is broken"):
-        verify(path)
+        list(chained(path))
 
 
 def test_a_removed_line_breaks_the_chain(tmp_path: Path) -> None:
@@ -64,7 +69,7 @@ def test_swapped_lines_break_the_chain(tmp_path: Path) -> None:
     lines[2], lines[3] = lines[3], lines[2]
     path.write_text("".join(lines))
     with pytest.raises(ArtefactError, match="line 3"):
-        verify(path)
+        list(chained(path))
 
 
 @pytest.mark.parametrize("text", ["no log\n", "[1]\n", "{}\n", "[1, 2, 3]\n"])
@@ -74,10 +79,13 @@ def test_what_is_no_log_is_told_in_one_line(tmp_path: Path, text: str) -> None:
         list(read_log(tmp_path / "log"))
 
 
-def test_a_second_run_appends_a_chain_of_its_own(tmp_path: Path) -> None:
+def test_a_second_run_goes_on_with_the_chain(tmp_path: Path) -> None:
     path = written(tmp_path / "log", 3)
+    head = summarised(path).head
     written(path, 2, first=3)
     assert [item.seq for item in read_log(path)] == [0, 1, 2, 3, 4]
+    found = summarised(path, head)
+    assert (found.starts, found.headers, found.lines) == (2, 2, 7)
 
 
 def test_a_line_that_a_power_cut_left_unfinished_costs_that_line_only(tmp_path: Path) -> None:
@@ -89,26 +97,98 @@ def test_a_line_that_a_power_cut_left_unfinished_costs_that_line_only(tmp_path: 
 
 
 def test_rotation_keeps_a_bounded_number_of_whole_files(tmp_path: Path) -> None:
-    log = DecisionLog(tmp_path / "log", HEADER, max_bytes=2000, keep=2)
-    for seq in range(60):
-        log.write(record(seq))
-        if seq % 5 == 4:
-            log.close()  # what is queued is written as one batch: many small ones, to rotate often
-            log = DecisionLog(tmp_path / "log", HEADER, max_bytes=2000, keep=2)
-    log.close()
+    path = written(tmp_path / "log", 60, max_bytes=2000, keep=2)
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["log", "log.1", "log.2"]
-    kept = [item.seq for name in reversed(files) for item in read_log(tmp_path / name)]
+    longest = max(len(line) for name in files for line in (tmp_path / name).read_bytes().splitlines(keepends=True))
+    assert all((tmp_path / name).stat().st_size < 2000 + longest for name in files)
+    kept = [item.seq for item in read_log(path)]
+    assert len(kept) > 10
     assert kept == list(range(60 - len(kept), 60))
 
 
-def test_a_disk_that_refuses_counts_losses_and_starts_a_new_chain(tmp_path: Path) -> None:
+def test_fewer_rotated_files_may_be_kept_than_before(tmp_path: Path) -> None:
+    written(tmp_path / "log", 60, max_bytes=2000, keep=4)
+    path = written(tmp_path / "log", 60, first=60, max_bytes=2000, keep=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
+    assert summarised(path).frames == len(list(read_log(path))) > 5
+
+
+def test_a_place_that_cannot_be_written_counts_what_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.mkdir()
     log = DecisionLog(path, HEADER)
     log.write(record(1))
     log.close()
     assert log.lost == 1
+
+
+class FullDisk:
+    """A disk on which `os`-level files stop at `room` bytes, through the limit that the kernel has for a process."""
+
+    def __init__(self, room: int) -> None:
+        self._room, self._before = room, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._room, self._before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+
+def test_a_full_disk_costs_what_comes_meanwhile_and_the_chain_says_how_many_that_were(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 5)
+    log = DecisionLog(path, HEADER)
+    with FullDisk(path.stat().st_size + 700):  # room for the header, not for what comes with it
+        for seq in range(5, 9):
+            log.write(record(seq))
+        log.flush()
+        assert log.lost == 4
+        assert len(list(read_log(path))) == 5  # and nothing half-written behind them
+    log.write(record(9))
+    log.close()
+    assert [item.seq for item in read_log(path)] == [0, 1, 2, 3, 4, 9]
+    assert summarised(path).lost == log.lost == 4
+
+
+def test_a_new_policy_that_was_named_while_the_disk_was_full_is_named_as_soon_as_it_is_not(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", 5)
+    log = DecisionLog(path, HEADER)
+    with FullDisk(path.stat().st_size):
+        log.begin({"policy": "q" * 64})
+        log.write(record(5))
+        log.flush()
+    log.write(record(6))
+    log.close()
+    assert summarised(path).ids == {"policy": "q" * 64}
+
+
+def test_a_log_that_somebody_moves_away_goes_on_with_its_chain(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = DecisionLog(path, HEADER)
+    log.write(record(0))
+    log.flush()
+    path.rename(tmp_path / "log.1")
+    log.write(record(1))
+    log.close()
+    assert [item.seq for item in read_log(path)] == [0, 1]
+    (tmp_path / "log.1").unlink()
+    with pytest.raises(DamagedLine, match="expected 1 more files"):
+        summarised(path)
+
+
+def test_a_log_that_somebody_cuts_while_it_is_written_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = DecisionLog(path, HEADER)
+    for seq in range(3):
+        log.write(record(seq))
+    log.flush()
+    os.truncate(path, path.stat().st_size - 10)
+    log.write(record(3))
+    log.close()
+    with pytest.raises(DamagedLine, match="line 4: the hash chain is broken"):
+        list(read_log(path))
 
 
 def test_a_full_queue_loses_counts_and_never_blocks() -> None:
