@@ -37,6 +37,7 @@ from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
 from edge_runtime.ticket import Ticket
+from edge_runtime.together import best_size
 from split_core.files import write_atomically
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord
@@ -75,18 +76,19 @@ class EdgeApp:
     def _build(self, config: EdgeConfig, channel: Channel | None, sources: Mapping[str, Source]) -> None:
         loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
         self._model, self._stopping, self._dropped = loaded.bundle.manifest.name, False, 0
+        self._together = config.together
         self.channel = channel or open_channel(config.link)
         self._stack.callback(self.channel.close)
         self.metrics, self.tally = EdgeMetrics(), Tally()
         self._proposals = Proposals(lambda line: log.warning("proposal", found=line))
         self._stack.callback(self._proposals.close)
         self._shadow = ShadowDesk(self._note_shadow, lambda line: log.error("shadow stopped", reason=line))
-        self._stack.callback(self._shadow.close)
         self._deployment = loaded.deployment()
         self.cameras = {
             name: self._add_camera(name, loaded.of_camera(own), sources.get(name))
             for name, own in config.cameras().items()
         }
+        self._stack.callback(self._shadow.close)  # before the cameras: it still has something to note
         self._offloader = self._make_offloader(config, loaded)
         self.loop = self._make_loop(config)
         self._watch_for_metrics(loaded)
@@ -211,6 +213,9 @@ class EdgeApp:
         self._deployment.probe.compute()
         for camera in self.cameras.values():
             self._deployment.probe.check(camera.stream.rules.reader)
+        if len(self.cameras) > 1:
+            self.loop.together = self._together or best_size(self._deployment.prefix, min(16, len(self.cameras)))
+            log.info("cameras share the engines", cameras=len(self.cameras), frames_together=self.loop.together)
 
     def run(self) -> None:
         """Answer frames until all sources end or `stop` is called; everything in flight is settled first.

@@ -49,6 +49,15 @@ class TimeBudget:
         """From a depth to the reading of exit `target`."""
         return self._costs.segment_ms(depth + 1, target) + self._costs.head_ms(target)
 
+    @property
+    def margin_ms(self) -> float:
+        """Kept free before the deadline."""
+        return self._timing.margin_s * 1e3
+
+    def longest_ms(self, exits: int) -> float:
+        """The longest segment of so many."""
+        return max(self._costs.segment_ms(k, k) for k in range(1, exits + 1))
+
     def fits(self, depth: int, target: int, deadline_at_s: float) -> bool:
         """Is exit `target` read before the margin begins?"""
         return self.run_ms(depth, target) <= self.left_ms(deadline_at_s)

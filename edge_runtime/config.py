@@ -103,6 +103,8 @@ class EdgeConfig(Section):
         guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
         source: of the one camera; or
         streams: by name, several.  `decisions` and `state` then hold "{camera}", one file for each.
+        together: frames of different cameras that may be run through the first segments at once; 0 finds out at the
+            start what pays on this device, 1 runs each alone.
         drift_window: confidences per exit that are compared with the calibration's.
         drift_every: only every so many-th frame is compared; for films, whose neighbouring frames are alike.
         drift_inputs: are inputs compared, too?  Confidences always are.
@@ -115,6 +117,8 @@ class EdgeConfig(Section):
         bandit: replaces the policy file's bandit.
         state: where the policy keeps what it learned; empty forgets.
         decisions: the decision log; empty keeps none.
+        decisions_mb: rotated when it has reached so many megabytes.
+        decisions_keep: so many rotated files stay beside it.
         outcomes: JSON lines of all outcomes, a file or "-" for standard output; empty writes none.
         http: `host:port` for health and metrics; empty serves none.
         ready_file: JSON with the addresses, written when the loop runs.
@@ -133,6 +137,7 @@ class EdgeConfig(Section):
     drift_inputs: bool = True
     source: SourceSection | None = None
     streams: dict[str, StreamSection] = Field(default_factory=dict)
+    together: int = Field(default=0, ge=0, le=64)
     link: LinkSection = Field(default_factory=LinkSection)
     audit: AuditSection = Field(default_factory=AuditSection)
     backend: str = "onnxruntime"
@@ -144,6 +149,8 @@ class EdgeConfig(Section):
     bandit: BanditSection | None = None
     state: str = ""
     decisions: str = ""
+    decisions_mb: float = Field(default=64.0, gt=0)
+    decisions_keep: int = Field(default=4, ge=1)
     outcomes: str = ""
     http: str = ""
     ready_file: str = ""

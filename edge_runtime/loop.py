@@ -15,9 +15,11 @@ from edge_runtime.audit import Audit, Auditor
 from edge_runtime.deployment import Deployment
 from edge_runtime.offload import Loss, Offloader, Reply
 from edge_runtime.outcomes import Outcome
+from edge_runtime.prefix import deepen_together
 from edge_runtime.sources.base import Frame
 from edge_runtime.stream import Stream, Turns
 from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, parcel_of, record_of, watch
+from edge_runtime.together import companions, may_wait_for_all
 from split_core.drift.monitor import Finding
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.telemetry.decisions import FrameRecord
@@ -36,8 +38,10 @@ class EdgeLoop:
         on_drift: told which camera it is when a finding of its monitor changes.
         on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
         auditor: checks answers of this device in the background; None checks none.
+        together: frames of different cameras that are run through the first segments at once.
 
     Attributes:
+        together: as given.
         in_flight: offloads without an outcome yet.
     """
 
@@ -51,8 +55,10 @@ class EdgeLoop:
         on_drift: Callable[[str, Finding], None] = lambda *_: None,
         on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
         auditor: Auditor | None = None,
+        together: int = 1,
     ) -> None:
-        self._streams, self._turns = tuple(streams), Turns(streams)
+        self.together = together
+        self._turns = Turns(streams)
         self._on_outcome, self._on_drift, self._on_shadowed = tuple(on_outcome), on_drift, on_shadowed
         self._auditor, self._offloader, self._clock = auditor, offloader, clock
         self._started_s = clock()
@@ -63,30 +69,51 @@ class EdgeLoop:
     def step(self) -> bool:
         """Settle what came back or is overdue, then process one frame; False when there was none."""
         self._settle()
-        taken = self._turns.take()
-        if taken is None:
+        taken = self._turns.take(self.together, may_wait_for_all)
+        if not taken:
             if self._auditor:
                 self._auditor.idle()
             return False
-        self._process(*taken)
+        self._process(taken)
         return True
 
     def next_event_at(self) -> float | None:
         """When `step` must be called at the latest, if no frame and no message comes."""
         return self._offloader.next_event_at()
 
-    def _process(self, stream: Stream, frame: Frame) -> None:
+    def _process(self, taken: Sequence[tuple[Stream, Frame]]) -> None:
+        tickets = [ticket for stream, frame in taken if (ticket := self._open(stream, frame))]
+        if len(tickets) > 1:
+            self._go_together(tickets)
+            tickets.sort(key=lambda ticket: ticket.deadline_at_s)
+        for ticket in tickets:
+            try:
+                self._follow(ticket)
+            except BackendError:
+                self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
+
+    def _open(self, stream: Stream, frame: Frame) -> Ticket | None:
+        """A frame's ticket; None when it is no frame, and has its outcome."""
         rules, deployment = stream.rules, stream.deployment
         deadline_at_s = deployment.budget.deadline_at_s(frame.captured_at_s)
         plan = self._begin(rules, deployment, deadline_at_s)
         ticket = Ticket(frame, stream.camera, deadline_at_s, rules, deployment, plan)
         try:
             ticket.run = deployment.prefix.start(frame.item)
-            self._follow(ticket)
         except DataError:
             self._finish(ticket, Ending(NOTHING, "edge", "bad_frame"))
-        except BackendError:
-            self._finish(ticket, Ending(ticket.best(), "edge", "engine"))
+            return None
+        return ticket
+
+    def _go_together(self, tickets: Sequence[Ticket]) -> None:
+        runs, depth = companions(tickets)
+        try:
+            for _ in range(depth):
+                deepen_together(runs)
+                if self.in_flight:
+                    self._settle()
+        except BackendError:  # each goes on alone from where it is, and fails alone if it must
+            return
 
     def _begin(self, rules: Rules, deployment: Deployment, deadline_at_s: float) -> Plan:
         budget, costs, now = deployment.budget, deployment.costs, self._clock()
@@ -111,7 +138,8 @@ class EdgeLoop:
     def _go_deeper(self, ticket: Ticket, _: Deeper) -> bool:
         """Run to the next head of the plan and read it; False when the time left does not allow it."""
         assert ticket.run is not None
-        target = next(k for k in ticket.plan.heads if k > ticket.run.depth)
+        read = ticket.readings[-1].exit if ticket.readings else 0
+        target = next(k for k in ticket.plan.heads if k > read)
         if ticket.readings and not ticket.deployment.budget.fits(ticket.run.depth, target, ticket.deadline_at_s):
             return False
         self._run_to(ticket, target, settle=True)
@@ -221,7 +249,7 @@ class EdgeLoop:
 
     def _finish(self, ticket: Ticket, ending: Ending) -> float:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""
-        if ticket.run is not None:
+        if ticket.run is not None and ticket.run.alone:
             ticket.deployment.costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
         for finding in watch(ticket, ending):
             self._on_drift(ticket.camera, finding)

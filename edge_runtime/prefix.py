@@ -6,7 +6,9 @@ One set of weights serves every split: the split moves per frame and nothing is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
@@ -41,9 +43,9 @@ class Pace:
         self._encode_s = [slow * payload.encode.p50_ms / 1e3 for payload in profile.payloads]
         self._clock, self._sleep = clock, sleep
 
-    def segment(self, k: int, started_s: float) -> None:
-        """Wait until segment k (from 1) has lasted long enough."""
-        self._hold(started_s + self._segment_s[k - 1])
+    def segment(self, k: int, started_s: float, frames: int = 1) -> None:
+        """Wait until segment k (from 1) has lasted long enough; together frames gain nothing."""
+        self._hold(started_s + self._segment_s[k - 1] * frames)
 
     def head(self, k: int, started_s: float) -> None:
         """The same for exit k."""
@@ -130,17 +132,20 @@ class Run:
     """One frame on its way through the segments.
 
     Attributes:
+        prefix: that it runs through.
         depth: segments done.
         item: the canonical image or text, cut 0.
         device_ms: time spent in segments and heads so far.
         segment_ms, head_ms: the same per step, (K+1,), index 0 unused.
+        alone: was every segment run for this frame only?  Else its times are shares.
     """
 
     def __init__(self, prefix: Prefix, item: Array) -> None:
-        self._prefix = prefix
+        self.prefix = prefix
         self.item = item
         self.depth = 0
         self.device_ms = 0.0
+        self.alone = True
         self.segment_ms = [0.0] * (prefix.exits + 1)
         self.head_ms = [0.0] * (prefix.exits + 1)
         self._hidden: list[list[Array]] = []
@@ -151,18 +156,18 @@ class Run:
 
     def pooled_hidden(self) -> FloatArray | None:
         """(D,) the hidden state that the exit at the present depth reads, pooled; None at the last exit."""
-        if self.depth == self._prefix.exits:
+        if self.depth == self.prefix.exits:
             return None
-        return pooled(self._hidden[-1][self._prefix.head_feeds[self.depth - 1][0]])
+        return pooled(self._hidden[-1][self.prefix.head_feeds[self.depth - 1][0]])
 
     @property
     def tokens(self) -> Array | None:
         """(T,) ids of the text's tokens; None for a picture."""
-        return self.item[0] if isinstance(self._prefix.intake, Text) else None
+        return self.item[0] if isinstance(self.prefix.intake, Text) else None
 
     def measures(self) -> dict[str, float]:
         """What the input is like; see `Intake.measures`."""
-        return self._prefix.intake.measures(self.item)
+        return self.prefix.intake.measures(self.item)
 
     def deepen(self) -> None:
         """Run the next segment.
@@ -170,15 +175,22 @@ class Run:
         Raises:
             BackendError: the engine refuses.
         """
-        prefix, k = self._prefix, self.depth + 1
+        prefix, k = self.prefix, self.depth + 1
         started_s = prefix.clock()
-        feeds = self._hidden[-1] if self._hidden else prefix.intake.tensors(self.item)
-        self._hidden.append(prefix.segments[k - 1].run(feeds))
+        hidden = prefix.segments[k - 1].run(self.feeds())
         if prefix.pace:
             prefix.pace.segment(k, started_s)
-        self.segment_ms[k] = (prefix.clock() - started_s) * 1e3
-        self.device_ms += self.segment_ms[k]
-        self.depth = k
+        self._advance(hidden, (prefix.clock() - started_s) * 1e3)
+
+    def feeds(self) -> list[Array]:
+        """What the next segment takes."""
+        return self._hidden[-1] if self._hidden else self.prefix.intake.tensors(self.item)
+
+    def _advance(self, hidden: list[Array], ms: float) -> None:
+        self.depth += 1
+        self._hidden.append(hidden)
+        self.segment_ms[self.depth] = ms
+        self.device_ms += ms
 
     def logits(self) -> Array:
         """(C,) logits of the exit at the present depth, which must be at least 1.
@@ -186,7 +198,7 @@ class Run:
         Raises:
             BackendError: the engine refuses.
         """
-        prefix, k = self._prefix, self.depth
+        prefix, k = self.prefix, self.depth
         if k == prefix.exits:
             final: Array = self._hidden[-1][0][0]
             return final
@@ -198,3 +210,24 @@ class Run:
         self.head_ms[k] = (prefix.clock() - started_s) * 1e3
         self.device_ms += self.head_ms[k]
         return logits
+
+
+def deepen_together(runs: Sequence[Run]) -> None:
+    """Run the next segment of several frames at once; each is said to have taken its share of the time.
+
+    Args:
+        runs: at the same depth of the same prefix, with tensors of the same shapes.
+
+    Raises:
+        BackendError: the engine refuses; then nothing has changed.
+    """
+    prefix, k = runs[0].prefix, runs[0].depth + 1
+    started_s = prefix.clock()
+    feeds = [np.concatenate(rows) for rows in zip(*(run.feeds() for run in runs), strict=True)]
+    hidden = prefix.segments[k - 1].run(feeds)
+    if prefix.pace:
+        prefix.pace.segment(k, started_s, len(runs))
+    share_ms = (prefix.clock() - started_s) * 1e3 / len(runs)
+    for row, run in enumerate(runs):
+        run._advance([tensor[row : row + 1] for tensor in hidden], share_ms)
+        run.alone = False

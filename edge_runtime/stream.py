@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge_runtime.deployment import Deployment
@@ -28,6 +28,9 @@ class Stream:
     deployment: Deployment
 
 
+Taken = tuple[Stream, Frame]
+
+
 class Turns:
     """Whose frame comes next: of the cameras that have one, the one that was not served for longest.
 
@@ -44,12 +47,23 @@ class Turns:
         if not self._streams:
             raise ValueError("expected at least one stream")
 
-    def take(self) -> tuple[Stream, Frame] | None:
-        """The next frame and whose it is; None when nobody has one."""
-        for place, stream in enumerate(self._streams):
-            frame = stream.slot.take()
-            if frame is not None:
-                if place + 1 < len(self._streams):
-                    self._streams.append(self._streams.pop(place))
-                return stream, frame
-        return None
+    def take(self, most: int = 1, together: Callable[[Sequence[Taken]], bool] = lambda _: True) -> list[Taken]:
+        """The next frames and whose they are, at most one of each camera.
+
+        Args:
+            most: frames.
+            together: may these be taken at once?  A single one always may.
+        """
+        taken: list[Taken] = []
+        for stream in self._streams:
+            if len(taken) == most:
+                break
+            waiting = stream.slot.peek()
+            if waiting is None or (taken and not together([*taken, (stream, waiting)])):
+                continue
+            if (frame := stream.slot.take()) is not None:
+                taken.append((stream, frame))
+        if taken and len(self._streams) > 1:
+            served = [stream for stream, _ in taken]
+            self._streams = [stream for stream in self._streams if stream not in served] + served
+        return taken

@@ -32,6 +32,10 @@ class NewestFrame:
             self.dropped += self._frame is not None
             self._frame = frame
 
+    def peek(self) -> Frame | None:
+        """What `take` would give now, or something newer."""
+        return self._frame
+
     def take(self) -> Frame | None:
         """The newest frame that was not taken yet, or None."""
         with self._lock:
