@@ -11,6 +11,7 @@ import structlog
 
 from bandits.envelope import Crossing
 from edge_runtime.artefacts import Artefacts
+from edge_runtime.config import EdgeConfig
 from edge_runtime.deployment import Deployment
 from edge_runtime.keeping import Keeping
 from edge_runtime.memory import PolicyMemory
@@ -60,10 +61,15 @@ class Camera:
         self.memory = PolicyMemory(path, loaded.ids, every_s=STATE_EVERY_S, clock=clock)
         if path:
             log.info("state", camera=name, found=self.memory.restore(self.stream.rules))
-        self._decisions = DecisionLog(Path(config.decisions), loaded.ids) if config.decisions else None
+        self._decisions = self._log(config, loaded.ids) if config.decisions else None
         self.keeping = Keeping(
             self.tell_drift, lambda value: self.note("envelope", value), lambda found: propose(self.artefacts, found)
         )
+
+    @staticmethod
+    def _log(config: EdgeConfig, ids: dict[str, str]) -> DecisionLog:
+        max_bytes = int(config.decisions_mb * 1e6)
+        return DecisionLog(Path(config.decisions), ids, max_bytes=max_bytes, keep=config.decisions_keep)
 
     @property
     def finished(self) -> bool:
