@@ -143,7 +143,8 @@ def _table(state: Mapping[str, Any], name: str, size: int, policy: str) -> Float
     if not isinstance(found, list) or len(found) != 2 or not isinstance(found[0], list):
         raise PolicyFileError(f"saved state of policy {policy!r}: {name} must be gaps and counts")
     gaps = found[0]
-    if not all(type(gap) is int and gap >= min(place, 1) for place, gap in enumerate(gaps)) or sum(gaps) >= size:
+    fits = all(type(gap) is int and gap >= min(place, 1) for place, gap in enumerate(gaps))
+    if not fits or (gaps and sum(gaps) >= size):  # a network of one exit has empty tables
         raise PolicyFileError(f"saved state of policy {policy!r}: {name} must have places up to {size - 1}")
     table[np.cumsum(gaps, dtype=np.int64)] = saved.numbers({name: found[1]}, name, len(gaps), policy, least=0.0)
     if (table > MOST).any():
