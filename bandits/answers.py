@@ -9,6 +9,7 @@ import numpy as np
 
 from bandits.compare import BEST_FIXED, Comparison
 from bandits.path_model import PathModel
+from bandits.report.names import OURS
 from bandits.runs import Run
 
 POINTS = 200  # of a curve: more cannot be seen
@@ -22,7 +23,7 @@ def answer(comparison: Comparison, model: PathModel, live: list[dict[str, Any]])
         model: costs at the start.
         live: rows of live runs, which come first.
     """
-    shown = "grid" if "grid" in comparison.runs else next(iter(comparison.runs))
+    shown = OURS if OURS in comparison.runs else next(iter(comparison.runs))
     return {
         "rows": [*live, *(timed(row, comparison) for row in comparison.rows)],
         "regret": {

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from split_core.intake import Intake
 
 FORMAT = 1
+# Who decides where nobody is asked for: what `offramp calibrate` writes, and what reports call ours.
+DEFAULT_BANDIT = "sequential"
 OPTIONAL = frozenset({"criterion_params", "criterion_arrays", "guard", "envelope", "segments"})
 
 
@@ -83,6 +85,7 @@ class ArraysSection(Section):
 class BanditSection(Section):
     """Which policy decides, and its parameters; see `bandits.POLICIES`."""
 
+    # Not `DEFAULT_BANDIT`: an id is of what is no default, so files that were sealed with a grid keep theirs.
     name: str = "grid"
     params: dict[str, Any] = Field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bandits.report.figures import cost, count, fixed, more_or_less, percent, relative
-from bandits.report.names import HINDSIGHT, OURS, OWN, TRIVIAL, in_reading_order, mark_of
+from bandits.report.names import HINDSIGHT, OURS, TRIVIAL, in_reading_order, mark_of
 from bandits.report.result import Figures, Outage, Privacy, Row, Run
 
 
@@ -63,14 +63,14 @@ def cheapest(run: Run) -> Comparison | None:
 
 
 def honest_sentences(run: Run) -> list[str]:
-    """One sentence per trivial policy that is cheaper than ours, one when none is, then published ones that are."""
-    return [*_trivial_sentences(run), *(_cheaper_sentence(other) for other in published(run) if other.cheaper)]
+    """One sentence per trivial policy that is cheaper than ours, one when none is, then others that are."""
+    return [*_trivial_sentences(run), *(_cheaper_sentence(other) for other in others(run) if other.cheaper)]
 
 
-def published(run: Run) -> list[Comparison]:
-    """Ours against every policy that is neither trivial nor ours."""
+def others(run: Run) -> list[Comparison]:
+    """Ours against every policy that is neither trivial nor the default: published ones, and the grid."""
     names = in_reading_order(row.name for row in run.policies)
-    found = (_comparison(run, name) for name in names if name not in (*TRIVIAL, *OWN))
+    found = (_comparison(run, name) for name in names if name not in (*TRIVIAL, OURS))
     return [comparison for comparison in found if comparison is not None]
 
 

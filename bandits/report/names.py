@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-OURS = "grid"
-OWN = (OURS, "sequential")  # what nobody has published but we
+from split_core.policy import DEFAULT_BANDIT
+
+OURS = DEFAULT_BANDIT
 HINDSIGHT = "best_fixed"
 TRIVIAL = ("edge_only", "cloud_only", "offload_all", "random", HINDSIGHT)
 
@@ -39,8 +40,8 @@ MARKS = {
     "splitee": Mark("SplitEE", "SplitEE", "splitee", "o", (0, (3, 1.5))),
     "splitee_s": Mark("SplitEE-S", "SplitEE-S", "splitee-s", "p", (0, (5, 1, 1, 1, 1, 1))),
     "ucbee": Mark("UCBEE", "UCBEE", "ucbee", "h", (0, (2, 1))),
-    "sequential": Mark("Offramp: sequential", "sequential", "sequential", "P", (0, (7, 1))),
-    OURS: Mark("Offramp: split x threshold (default)", "Offramp", "ours", "*"),
+    "grid": Mark("Offramp: split x threshold", "grid", "grid", "P", (0, (7, 1))),
+    OURS: Mark("Offramp: sequential (default)", "Offramp", "ours", "*"),
 }
 
 

@@ -20,7 +20,7 @@ LIGHT = {
     "splitee": "#009e73",
     "splitee-s": "#cc79a7",
     "ucbee": "#45a5dc",
-    "sequential": "#a3231f",
+    "grid": "#a3231f",
     "offload-all": "#6a4c93",
     "alert": "#b3261e",
     "fault": "#f3d9d2",

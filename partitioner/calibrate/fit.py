@@ -32,7 +32,14 @@ from split_core.drift.histogram import histograms, reached, reached_histograms
 from split_core.errors import ConfigError, DataError, TraceError
 from split_core.evidence import ConfidenceHistogram, Evidence
 from split_core.objective import Objective
-from split_core.policy import BanditSection, CodecSection, ExitSection, ObjectiveSection, PolicyFile
+from split_core.policy import (
+    DEFAULT_BANDIT,
+    BanditSection,
+    CodecSection,
+    ExitSection,
+    ObjectiveSection,
+    PolicyFile,
+)
 from split_core.policy_guard import GuardSection
 from split_core.readings import ExitCalibration, Reader
 from split_core.tensors import FloatArray
@@ -51,7 +58,7 @@ class Wishes:
         criterion_arrays: its trained arrays, and where they lie; None when it has none.
         objective: what costs what.
         ship: "any" or "hidden".
-        bandit: name in `bandits.POLICIES`; empty takes "grid", or "cascade" when anything is asked.
+        bandit: name in `bandits.POLICIES`; empty takes the default one, or "cascade" when anything is asked.
         asked: of the thresholds, see `targets`.
         guard: what may not be answered early.
         segment: metadata column whose values get thresholds of their own; empty for one set of them.
@@ -277,6 +284,6 @@ def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
 
 def _bandit(name: str, confidence: FloatArray) -> BanditSection:
     """The bandit, with thresholds from the data when it takes a list of them."""
-    name = name or "grid"
+    name = name or DEFAULT_BANDIT
     params = {"thresholds": list(threshold_grid(confidence))} if "thresholds" in parameter_names(name) else {}
     return BanditSection(name=name, params=params)

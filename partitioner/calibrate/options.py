@@ -42,7 +42,7 @@ class DecideOptions:
     ] = None
     bandit: Annotated[
         str,
-        typer.Option(help="Who decides at run time: grid, or cascade for what is asked.", rich_help_panel=WHO),
+        typer.Option(help="Who decides at run time: sequential, or cascade for what is asked.", rich_help_panel=WHO),
     ] = ""
     ship: Annotated[
         Literal["any", "hidden"], typer.Option(help="hidden: pixels never leave the device.", rich_help_panel=WHO)

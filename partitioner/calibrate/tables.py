@@ -38,7 +38,7 @@ def show(console: Console, result: Fit, table: CodecTable, found: list[Slice], o
     if made.segments and result.kept:
         console.print(segments_table(made.segments, result.kept.rule))
     thresholds = made.bandit.params.get("thresholds") or made.bandit.params.get("per_exit")
-    console.print(f"bandit {made.bandit.name}, thresholds {thresholds or 'its own'}")
+    console.print(f"bandit {made.bandit.name}" + (f", thresholds {thresholds}" if thresholds else ""))
     console.print(f"wrote {out}, id {made.id[:12]}", soft_wrap=True)
     if found:
         console.print(slices_table(found))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from split_core.demo.job import Workshop
 from split_core.demo.processes import Background
+from split_core.policy import DEFAULT_BANDIT
 from split_core.resources import config_path
 
 
@@ -95,10 +96,10 @@ def decisions_path(shop: Workshop, ship: str, name: str) -> Path:
     return shop.out / "decisions" / f"{ship}-{name}.jsonl"
 
 
-LIVE = {
-    "any": {"grid": [], "edge_only": ["bandit.name=edge_only"], "cloud_only": ["bandit.name=cloud_only"]},
+LIVE: dict[str, dict[str, list[str]]] = {
+    "any": {DEFAULT_BANDIT: [], "edge_only": ["bandit.name=edge_only"], "cloud_only": ["bandit.name=cloud_only"]},
     # Cloud only is not to be had when pixels may not leave; next to it comes running one segment and shipping.
-    "hidden": {"grid": [], "edge_only": ["bandit.name=edge_only"], "offload_all": ["bandit.name=offload_all"]},
+    "hidden": {DEFAULT_BANDIT: [], "edge_only": ["bandit.name=edge_only"], "offload_all": ["bandit.name=offload_all"]},
 }
 
 

@@ -12,6 +12,7 @@ from split_core import profiles
 from split_core.demo.job import Workshop
 from split_core.demo.live import LIVE, decisions_path
 from split_core.files import write_atomically
+from split_core.policy import DEFAULT_BANDIT
 
 LIBRARIES = ("offramp", "numpy", "onnxruntime", "onnx", "pyzmq", "msgpack", "pydantic", "zstandard", "pillow")
 
@@ -103,17 +104,17 @@ def privacy(replays: dict[str, Any]) -> dict[str, Any]:
     For the default policy, which has to learn in both runs, and for the best fixed arm of each, which has not.
     """
     rows = {ship: {row["name"]: row for row in replay["rows"] if not row["live"]} for ship, replay in replays.items()}
-    cost = {(ship, name): rows[ship][name]["mean_cost"] for ship in rows for name in ("grid", "best_fixed")}
+    cost = {(ship, name): rows[ship][name]["mean_cost"] for ship in rows for name in (DEFAULT_BANDIT, "best_fixed")}
     return {
-        "policy": "grid",
-        "mean_cost_any": cost["any", "grid"],
-        "mean_cost_hidden": cost["hidden", "grid"],
-        "extra_cost_pct": _extra_pct(cost["hidden", "grid"], cost["any", "grid"]),
+        "policy": DEFAULT_BANDIT,
+        "mean_cost_any": cost["any", DEFAULT_BANDIT],
+        "mean_cost_hidden": cost["hidden", DEFAULT_BANDIT],
+        "extra_cost_pct": _extra_pct(cost["hidden", DEFAULT_BANDIT], cost["any", DEFAULT_BANDIT]),
         "best_fixed_any": cost["any", "best_fixed"],
         "best_fixed_hidden": cost["hidden", "best_fixed"],
         "best_fixed_extra_pct": _extra_pct(cost["hidden", "best_fixed"], cost["any", "best_fixed"]),
-        "kb_any": rows["any"]["grid"]["kb_per_frame"],
-        "kb_hidden": rows["hidden"]["grid"]["kb_per_frame"],
+        "kb_any": rows["any"][DEFAULT_BANDIT]["kb_per_frame"],
+        "kb_hidden": rows["hidden"][DEFAULT_BANDIT]["kb_per_frame"],
     }
 
 

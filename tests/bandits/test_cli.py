@@ -77,7 +77,7 @@ def test_the_answer_has_the_keys_that_reports_read(replayed: Any) -> None:
     ]  # fmt: skip
     assert list(found["best_fixed"]) == ["split", "threshold", "mean_reward", "by_loss"]
     assert list(found["exits"]) == ["policy", "frame", "share"]
-    assert found["exits"]["policy"] == "grid"
+    assert found["exits"]["policy"] == "sequential"
 
 
 def test_published_costs_play_the_papers_policies_without_a_split_0(replayed: Any) -> None:

@@ -29,7 +29,7 @@ ROW = {
     "deadline_misses",
     "degraded",
 }
-POLICIES = {"edge_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid"}
+POLICIES = {"edge_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid", "sequential"}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_every_policy_is_there_replayed_and_three_of_them_live_beside_their_repl
     rows = result["runs"]["any"]["policies"]
     assert {row["name"] for row in rows if not row["live"]} >= POLICIES | {"cloud_only"}
     live = {row["name"]: row for row in rows if row["live"]}
-    assert set(live) == {"grid", "edge_only", "cloud_only"}
+    assert set(live) == {"sequential", "edge_only", "cloud_only"}
     assert all(row["replayed"]["frames"] == row["frames"] for row in live.values())
 
 
@@ -76,14 +76,14 @@ def test_the_network_is_as_good_as_it_is_said_to_be(result):
 
 def test_live_answers_are_as_right_as_their_replay(result):
     for run in result["runs"].values():
-        for row in (row for row in run["policies"] if row["live"] and row["name"] != "grid"):
+        for row in (row for row in run["policies"] if row["live"] and row["name"] != "sequential"):
             assert row["accuracy"] == pytest.approx(row["replayed"]["accuracy"], abs=0.02)
 
 
 def test_pixels_never_leave_when_they_may_not(out, result):
     from split_core.telemetry.decisions import read_log
 
-    shipped = {record.shipped for record in read_log(out / "decisions" / "hidden-grid.jsonl")}
+    shipped = {record.shipped for record in read_log(out / "decisions" / "hidden-sequential.jsonl")}
     assert 0 not in shipped
     assert all(row["name"] != "cloud_only" for row in result["runs"]["hidden"]["policies"])
     assert result["privacy"]["mean_cost_hidden"] > 0

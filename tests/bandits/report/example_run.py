@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-POLICIES = ("edge_only", "cloud_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "grid")
-LIVE = ("edge_only", "cloud_only", "grid")
+POLICIES = ("edge_only", "cloud_only", "random", "best_fixed", "splitee", "splitee_s", "ucbee", "sequential")
+LIVE = ("edge_only", "cloud_only", "sequential")
 ACCURACY = (0.8245, 0.9030, 0.9164, 0.9281, 0.9287, 0.9284)
 BASE_COST = {
     "any": {"edge_only": 41.2, "cloud_only": 29.4, "random": 33.0, "best_fixed": 17.3, "splitee": 21.9,
-            "splitee_s": 20.4, "ucbee": 18.8, "grid": 17.9},
+            "splitee_s": 20.4, "ucbee": 18.8, "sequential": 17.9},
     "hidden": {"edge_only": 41.1, "random": 38.2, "best_fixed": 22.5, "splitee": 27.4, "splitee_s": 25.1,
-               "ucbee": 24.0, "grid": 23.2},
+               "ucbee": 24.0, "sequential": 23.2},
 }  # fmt: skip
 BASE_ACCURACY = {"edge_only": 0.9284, "cloud_only": 0.9252, "random": 0.907, "best_fixed": 0.9223,
-                 "splitee": 0.9146, "splitee_s": 0.9172, "ucbee": 0.9195, "grid": 0.9214}  # fmt: skip
+                 "splitee": 0.9146, "splitee_s": 0.9172, "ucbee": 0.9195, "sequential": 0.9214}  # fmt: skip
 REGRET = {"edge_only": 0.24, "cloud_only": 0.12, "random": 0.17, "best_fixed": 0.0, "splitee": 0.05,
-          "splitee_s": 0.034, "ucbee": 0.016, "grid": 0.007}  # fmt: skip
+          "splitee_s": 0.034, "ucbee": 0.016, "sequential": 0.007}  # fmt: skip
 
 
 def example_result(seed: int = 7) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def example_result(seed: int = 7) -> dict[str, Any]:
             for k, accuracy in enumerate(ACCURACY, start=1)
         ],
         "runs": runs,
-        "privacy": {"policy": "grid", "mean_cost_any": 17.9, "mean_cost_hidden": 23.2, "extra_cost_pct": 29.6,
+        "privacy": {"policy": "sequential", "mean_cost_any": 17.9, "mean_cost_hidden": 23.2, "extra_cost_pct": 29.6,
                     "kb_any": 0.21, "kb_hidden": 0.94},
         "outage": {"frames": 1200, "outcomes": 1200, "deadline_misses": 0, "duplicates": 0, "degraded": 41, "faults": example_faults()},
         "versions": {"offramp": "0.1.0", "python": "3.11.7", "numpy": "2.1.0", "onnxruntime": "1.20.1", "date": "2026-05-10T09:12:33Z"},
@@ -116,7 +116,7 @@ def _lines(names: list[str], rng: np.random.Generator) -> dict[str, Any]:
     )
     share = share * rng.uniform(0.9, 1.1, share.shape)
     share /= share.sum(axis=1, keepdims=True)
-    return {"regret": regret, "exits": {"frame": ends.tolist(), "share": share.tolist(), "policy": "grid"}}
+    return {"regret": regret, "exits": {"frame": ends.tolist(), "share": share.tolist(), "policy": "sequential"}}
 
 
 def _curve(name: str, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

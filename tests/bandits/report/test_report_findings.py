@@ -34,7 +34,7 @@ def run(*rows: dict[str, Any]) -> Run:
 
 
 def test_a_trivial_policy_that_is_cheaper_is_named_with_cost_difference_and_accuracy():
-    sentences = honest_sentences(run(replayed("cloud_only", 8.0, accuracy=0.9312), replayed("grid", 10.0)))
+    sentences = honest_sentences(run(replayed("cloud_only", 8.0, accuracy=0.9312), replayed("sequential", 10.0)))
     assert sentences == [
         "Cloud only is cheaper than ours: 8.00 against 10.00 per frame (20.0 % less; replayed, 1,000 frames), "
         "at 1.12 points more accuracy (93.12 against 92.00 %)."
@@ -43,7 +43,7 @@ def test_a_trivial_policy_that_is_cheaper_is_named_with_cost_difference_and_accu
 
 def test_nothing_is_conceded_when_no_trivial_policy_is_cheaper():
     (sentence,) = honest_sentences(
-        run(replayed("edge_only", 12.0), replayed("best_fixed", 10.0), replayed("grid", 10.0))
+        run(replayed("edge_only", 12.0), replayed("best_fixed", 10.0), replayed("sequential", 10.0))
     )
     assert "is cheaper than ours" not in sentence
     assert (
@@ -54,7 +54,7 @@ def test_nothing_is_conceded_when_no_trivial_policy_is_cheaper():
 
 def test_the_best_fixed_arm_is_conceded_as_hindsight_and_the_others_are_still_named():
     first, second = honest_sentences(
-        run(replayed("edge_only", 12.0), replayed("best_fixed", 9.0), replayed("grid", 10.0))
+        run(replayed("edge_only", 12.0), replayed("best_fixed", 9.0), replayed("sequential", 10.0))
     )
     assert first.startswith("Best fixed arm (hindsight) is cheaper than ours")
     assert "price of learning" in first
@@ -62,31 +62,40 @@ def test_the_best_fixed_arm_is_conceded_as_hindsight_and_the_others_are_still_na
 
 
 def test_live_is_compared_with_live_even_if_the_replay_flatters_us():
-    rows = run(live("cloud_only", 9.0, 11.0), live("grid", 10.0, 10.0))
+    rows = run(live("cloud_only", 9.0, 11.0), live("sequential", 10.0, 10.0))
     assert [(each.name, each.how, each.cheaper) for each in comparisons(rows)] == [("cloud_only", "live", True)]
     assert "is cheaper than ours" in honest_sentences(rows)[0]
 
 
 def test_replays_over_the_same_frames_are_preferred_to_others():
-    rows = run(live("grid", 10.0, 10.5), replayed("grid", 9.5, frames=5000), replayed("best_fixed", 9.4, frames=5000))
+    rows = run(
+        live("sequential", 10.0, 10.5),
+        replayed("sequential", 9.5, frames=5000),
+        replayed("best_fixed", 9.4, frames=5000),
+    )
     (comparison,) = comparisons(rows)
     assert (comparison.ours.mean_cost, comparison.theirs.mean_cost) == (9.5, 9.4)
     assert "replayed, 5,000 frames" in honest_sentences(rows)[0]
 
 
 def test_other_frames_are_compared_only_with_a_word_about_it():
-    rows = run(live("grid", 10.0, 10.5), replayed("random", 9.4, frames=5000))
+    rows = run(live("sequential", 10.0, 10.5), replayed("random", 9.4, frames=5000))
     assert "ours over 1,000 frames, it over 5,000" in honest_sentences(rows)[0]
 
 
 def test_unknown_costs_give_no_verdict():
-    sentences = honest_sentences(run(replayed("edge_only", None), replayed("grid", 10.0)))
+    sentences = honest_sentences(run(replayed("edge_only", None), replayed("sequential", 10.0)))
     assert sentences == ["No trivial policy was priced in this run, so nothing can be said about beating one."]
 
 
 def test_the_headline_compares_with_a_policy_that_one_could_have_run():
     other = cheapest(
-        run(replayed("best_fixed", 1.0), replayed("cloud_only", 5.0), replayed("edge_only", 4.0), replayed("grid", 3.0))
+        run(
+            replayed("best_fixed", 1.0),
+            replayed("cloud_only", 5.0),
+            replayed("edge_only", 4.0),
+            replayed("sequential", 3.0),
+        )
     )
     assert other is not None
     assert other.name == "edge_only"
@@ -105,7 +114,7 @@ def test_without_a_live_row_the_replay_is_called_unchecked():
 
 def test_the_price_of_privacy_may_be_negative():
     privacy = {
-        "policy": "grid",
+        "policy": "sequential",
         "mean_cost_any": 10.0,
         "mean_cost_hidden": 9.0,
         "extra_cost_pct": -10.0,
@@ -133,7 +142,9 @@ def test_a_kept_promise_and_a_broken_one_read_differently():
 
 def test_a_published_policy_that_is_cheaper_is_named_after_the_trivial_ones():
     sentences = honest_sentences(
-        run(replayed("edge_only", 12.0), replayed("ucbee", 8.0), replayed("splitee", 11.0), replayed("grid", 10.0))
+        run(
+            replayed("edge_only", 12.0), replayed("ucbee", 8.0), replayed("splitee", 11.0), replayed("sequential", 10.0)
+        )
     )
     assert len(sentences) == 2
     assert sentences[0].startswith("Every trivial policy")

@@ -151,9 +151,9 @@ def test_the_policy_tables_show_the_figures_of_the_file(document, ship, place):
     shown = parsed(rendered(document)).tables[place][1:]
     lines = list(lines_of(Result.model_validate(document).runs[ship]))
     assert [row[-len(COLUMNS) :] for row in shown] == [line.cells for line in lines]
-    ours = next(row for row in document["runs"][ship]["policies"] if row["name"] == "grid")
+    ours = next(row for row in document["runs"][ship]["policies"] if row["name"] == "sequential")
     last_live = next(row for row in reversed(shown) if "live" in row)
-    assert last_live[0] == "Offramp: split x threshold (default)"
+    assert last_live[0] == "Offramp: sequential (default)"
     assert f"{ours['mean_cost']:.2f}" in last_live
     assert f"{100 * ours['accuracy']:.2f}" in last_live
     assert f"{ours['latency_ms']['p99']:.1f}" in last_live

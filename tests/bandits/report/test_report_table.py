@@ -21,7 +21,7 @@ def test_the_markdown_table_has_one_row_per_live_or_replayed_line_in_reading_ord
     assert {len(row) for row in rows} == {len(head)}
     assert [row[0] for row in rows][:5] == ["Edge only", "Edge only", "Cloud only", "Cloud only", "Random arm"]
     assert [row[:2] for row in rows][-2:] == [
-        ["**Offramp: split x threshold (default)**", how] for how in ("live", "replayed")
+        ["**Offramp: sequential (default)**", how] for how in ("live", "replayed")
     ]
 
 
@@ -71,7 +71,12 @@ def test_unmeasured_figures_are_dashes_and_negative_ones_carry_a_true_minus():
 
 
 def test_unknown_policies_stand_between_the_known_ones_and_ours():
-    assert in_reading_order(["grid", "novel", "ucbee", "edge_only", "grid"]) == ["edge_only", "ucbee", "novel", "grid"]
+    assert in_reading_order(["sequential", "novel", "ucbee", "edge_only", "sequential"]) == [
+        "edge_only",
+        "ucbee",
+        "novel",
+        "sequential",
+    ]
 
 
 def test_no_two_policies_share_a_symbol_or_a_colour():

@@ -133,7 +133,7 @@ def test_drift_is_measured_against_the_frames_that_the_guard_sends_on(calibrate:
 
 def test_abstention_needs_no_target(calibrate: Any) -> None:
     _, made = calibrate("--abstain", 0.2, "--abstain-per-class")
-    assert made.bandit.name == "grid"
+    assert made.bandit.name == "sequential"
     assert made.guard is not None
     assert made.guard.abstain is not None
     assert [len(row) for row in made.guard.abstain.quantiles] == [4, 4, 4]

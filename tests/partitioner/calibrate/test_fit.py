@@ -15,7 +15,7 @@ from split_core.criteria.max_prob import MaxProb
 from split_core.errors import ConfigError, DataError, PolicyFileError, TraceError
 from split_core.evidence import CodecEvidence
 from split_core.objective import Objective
-from split_core.policy import CodecSection
+from split_core.policy import BanditSection, CodecSection
 from split_core.readings import ExitCalibration
 from split_core.shown import Shown
 from split_core.traces import Traces
@@ -91,10 +91,15 @@ def test_the_certified_threshold_keeps_its_promise_on_other_samples() -> None:
 
 def test_a_bandit_that_takes_thresholds_gets_them_from_the_data() -> None:
     traces = traces_with_temperatures(1000, (2.0, 1.0), seed=9)
-    grid = fitted(traces).policy.bandit
+    grid = fitted(traces, bandit="grid").policy.bandit
     assert grid.params["thresholds"][0] == 0.0
     assert len(grid.params["thresholds"]) > 5
     assert fitted(traces, bandit="edge_only").policy.bandit.params == {}
+
+
+def test_unless_told_the_sequential_policy_decides() -> None:
+    traces = traces_with_temperatures(1000, (2.0, 1.0), seed=9)
+    assert fitted(traces).policy.bandit == BanditSection(name="sequential")
 
 
 def test_what_is_asked_is_played_by_the_cascade_and_tried_on_samples_that_took_no_part() -> None:
