@@ -25,7 +25,7 @@ from split_core.readings import Reading
 from tests.bandits.frames import observed, play, readings_of
 
 GUARDED = [f"guarded {name}" for name in POLICIES]
-ENVELOPED = ["enveloped grid", "enveloped cascade"]
+ENVELOPED = ["enveloped grid", "enveloped cascade", "enveloped sequential"]
 EVERY = pytest.mark.parametrize("name", [*POLICIES, *GUARDED, *ENVELOPED])
 UNGUARDED = pytest.mark.parametrize("name", list(POLICIES))
 EXITS = 4
@@ -138,7 +138,7 @@ def _paths(value: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 @EVERY
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), exits=st.integers(2, 6))
+@given(data=st.data(), exits=st.integers(2, 12))
 def test_every_choice_is_legal(name: str, data: st.DataObject, exits: int) -> None:
     subject = policy(name, exits=exits)
     for _ in range(data.draw(st.integers(1, 8))):
@@ -160,6 +160,27 @@ def test_every_choice_is_legal(name: str, data: st.DataObject, exits: int) -> No
             assert action.cut == context.costs.payload[depth]
             assert math.isfinite(context.costs.ship[depth])
         subject.learn(Observation(plan, readings, action, None if isinstance(action, Answer) else every[-1], 1.0))
+
+
+@EVERY
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_network_of_one_exit_is_played_or_refused_in_one_line(name: str, data: st.DataObject) -> None:
+    try:
+        subject = policy(name, exits=1)
+    except ConfigError:
+        with pytest.raises(ConfigError, match=r"\Apolicy .*\Z"):
+            policy(name, exits=1)
+        return
+    for _ in range(4):
+        context = data.draw(contexts(1))
+        every = readings_of(data.draw(confidences(1)))
+        plan, readings, action = play(subject, context, every)
+        assert list(plan.heads) in ([], [1])
+        assert (action == Answer(1)) is bool(readings)
+        assert readings or context.may_ship(0)
+        subject.learn(Observation(plan, readings, action, None if readings else every[-1], 1.0))
+    policy(name, exits=1).restore(json.loads(frozen(subject.state())))
 
 
 @EVERY
