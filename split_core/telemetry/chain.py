@@ -68,6 +68,21 @@ def rotation(path: Path) -> int:
     return int(end) if end.isdigit() else 0
 
 
+def rotate(path: Path, keep: int) -> None:
+    """`path` becomes `path.1`, that `path.2`, ...; of these the newest `keep`, at least 1, stay.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    old = [one for one in files_of(path) if rotation(one)]
+    surplus = max(0, len(old) + 1 - keep)
+    for one in old[:surplus]:
+        one.unlink()
+    old = [*old[surplus:], path]
+    for number, one in zip(range(len(old), 0, -1), old, strict=True):
+        one.replace(path.with_name(f"{path.name}.{number}"))
+
+
 def logs_among(paths: Iterable[Path]) -> list[Path]:
     """Without rotated files whose newest is given, too: `log.1 log` is one log."""
     given = list(dict.fromkeys(paths))

@@ -26,7 +26,7 @@ from split_core.telemetry.chain import (
     first_value,
     last_line,
     line_count,
-    rotation,
+    rotate,
 )
 
 SYNC_EVERY_S = 5.0  # what a power cut may cost; a card that is synced at every line wears out
@@ -227,12 +227,7 @@ class DecisionLog:
             self._size = self._path.stat().st_size
 
     def _rotate(self) -> None:
-        old = [one for one in files_of(self._path) if rotation(one)]
-        for one in old[: max(0, len(old) + 1 - self._keep)]:
-            one.unlink()
-        old = [*old[max(0, len(old) + 1 - self._keep) :], self._path]
-        for number, one in zip(range(len(old), 0, -1), old, strict=True):
-            one.replace(self._path.with_name(f"{self._path.name}.{number}"))
+        rotate(self._path, self._keep)
         self._size, self._file, self._due = 0, self._file + 1, self._due or "file"
         self._oldest = max(self._oldest, self._file - self._keep)
 

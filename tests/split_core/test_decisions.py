@@ -209,3 +209,21 @@ def test_a_full_queue_loses_counts_and_never_blocks() -> None:
     go_on.set()
     writer.close()
     assert taken == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_writer_that_hangs_ends_in_bounded_time_and_what_it_did_not_write_is_lost() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hanging(_: list[int]) -> None:
+        entered.set()
+        assert go_on.wait(LIMIT_S)
+
+    writer: BackgroundWriter[int] = BackgroundWriter(hanging, "test")
+    assert writer.put(0)
+    assert entered.wait(LIMIT_S)
+    assert writer.put(1)
+    assert not writer.close(within_s=0.01)
+    assert writer.lost == 2
+    go_on.set()
+    assert not writer.close()  # it has ended meanwhile: nothing is counted twice, and what was given up stays lost
+    assert writer.lost == 2
