@@ -74,15 +74,21 @@ class InstantSession:
 
 
 def make_loop(
-    bundle: Bundle, profile: HwProfile, backend: Any, listeners: Sequence[OnOutcome], **bandit: Any
-) -> tuple[EdgeLoop, Stream]:
-    """An edge loop whose worker has greeted it, and then says nothing; and its camera."""
+    bundle: Bundle,
+    profile: HwProfile,
+    backend: Any,
+    listeners: Sequence[OnOutcome],
+    policy: str = "grid",
+    cameras: int = 1,
+    **bandit: Any,
+) -> tuple[EdgeLoop, list[Stream]]:
+    """An edge loop whose worker has greeted it, and then says nothing; and its cameras."""
     exits = bundle.manifest.exits
     transport = MemoryTransport()
     listener = transport.listen("memory://worker")
     policy_file = PolicyFile(bundle_id=bundle.id, exits=tuple(ExitSection() for _ in range(exits)))
     objective = policy_file.objective.build()
-    policy = make_policy("grid", exits=exits, rng=np.random.default_rng(0), objective=objective, params=bandit)
+    decides = make_policy(policy, exits=exits, rng=np.random.default_rng(0), objective=objective, params=bandit)
     offloader = Offloader(
         transport.connect("memory://worker"),
         wire.Hello(0, "bench", bundle.id, policy_file.id, ()),
@@ -96,15 +102,16 @@ def make_loop(
     )
     prefix, costs = Prefix(bundle, backend), CostBook(profile, LinkModel(20.0, 1.0))
     budget = TimeBudget(Timing(10.0, 1.0), costs, time.monotonic)
-    rules = Rules(policy_file.reader(), policy, objective, ship_input=True, monitor=DriftMonitor(()))
-    stream = Stream("bench", NewestFrame(), rules, Deployment(prefix, costs, budget, Probe(prefix)))
-    loop = EdgeLoop([stream], offloader=offloader, clock=time.monotonic, on_outcome=listeners)
+    rules = Rules(policy_file.reader(), decides, objective, ship_input=True, monitor=DriftMonitor(()))
+    deployment = Deployment(prefix, costs, budget, Probe(prefix))
+    streams = [Stream(f"camera-{n}", NewestFrame(), rules, deployment) for n in range(cameras)]
+    loop = EdgeLoop(streams, offloader=offloader, clock=time.monotonic, on_outcome=listeners)
     loop.step()
     peer, frames = listener.receive() or (b"", [])
     hello = wire.decode(frames)
     listener.send(peer, wire.encode(wire.Welcome(hello.request_id, "bench", bundle.id, 0)))
     loop.step()
-    return loop, stream
+    return loop, streams
 
 
 def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def step_without_inference(folder: Path, quick: bool) -> dict[str, Any]:
     sure = np.array([[9.0, 0.0, 0.0, 0.0]], np.float32)
     metrics = EdgeMetrics()
     log = DecisionLog(folder / "decisions.jsonl", {})
-    loop, stream = make_loop(
+    loop, [stream] = make_loop(
         bundle,
         profile,
         Instant(lambda names: [sure for _ in names]),
@@ -155,7 +162,7 @@ def local_frame(bundle: Bundle, quick: bool) -> dict[str, Any]:
     shape = bundle.manifest.preprocess.image_shape
     images = [np.random.default_rng(i).integers(0, 256, shape, np.uint8) for i in range(20)]
     profile = profiling.profile(bundle, OnnxRuntimeBackend(), images, name="bench", codecs=CodecSection())
-    loop, stream = make_loop(bundle, profile, OnnxRuntimeBackend(), [], splits=[bundle.manifest.exits])
+    loop, [stream] = make_loop(bundle, profile, OnnxRuntimeBackend(), [], splits=[bundle.manifest.exits])
     prefix = stream.deployment.prefix
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     [tensor] = prefix.intake.tensors(image)
@@ -184,44 +191,37 @@ def next_context(stream: Stream) -> Any:
     return Context(tuple(range(prefix.exits + 1)), True, 1e4, costs.costs(stream.rules.objective, ship_input=True))
 
 
-def memory_mb(bundle_dir: Path, folder: Path) -> dict[str, float]:
-    """Resident memory of `python -m edge_runtime` after 40 frames."""
+def memory_mb(bundle_dir: Path, folder: Path, cameras: int = 1) -> dict[str, float]:
+    """Peak resident memory of `python -m edge_runtime` after 40 frames of each camera."""
     bundle = bundles.load(bundle_dir)
-    images = np.random.default_rng(0).integers(0, 256, (40, 224, 224, 3), np.uint8)
-    np.savez(folder / "images.npz", images=images)
+    shape = bundle.manifest.preprocess.image_shape
+    images = np.random.default_rng(0).integers(0, 256, (40, *shape), np.uint8)
     policy = PolicyFile(bundle_id=bundle.id, exits=tuple(ExitSection() for _ in range(bundle.manifest.exits)))
     policies.save(policy, folder / "policy.yaml")
     profiles.save(
         profiling.profile(bundle, OnnxRuntimeBackend(), list(images), name="bench", codecs=CodecSection()),
         folder / "profile.yaml",
     )
-    (folder / "edge.yaml").write_text(
-        json.dumps(
-            {
-                "bundle": str(bundle_dir),
-                "policy": str(folder / "policy.yaml"),
-                "profile": str(folder / "profile.yaml"),
-                "source": {
-                    "kind": "directory",
-                    "options": {"path": str(folder / "pictures"), "loop": True},
-                    "limit": 40,
-                    "fps": 20,
-                },
-                "bandit": {"name": "edge_only"},
-                "deadline_ms": 5000,
-                "margin_ms": 500,
-            }
-        )
-    )
     write_pictures(folder / "pictures", images[:8])
+    options = {"path": str(folder / "pictures"), "loop": True}
+    source = {"kind": "directory", "options": options, "limit": 40, "fps": 20}
+    config = {
+        "bundle": str(bundle_dir),
+        "policy": str(folder / "policy.yaml"),
+        "profile": str(folder / "profile.yaml"),
+        "streams": {f"camera-{n}": {"source": source} for n in range(cameras)},
+        "bandit": {"name": "edge_only"},
+        "deadline_ms": 5000,
+        "margin_ms": 500,
+    }
+    (folder / "edge.yaml").write_text(json.dumps(config))
     program = (
         "import sys; from edge_runtime.__main__ import main; from edge_runtime.profiling import peak_mb; "
         "code = main(sys.argv[1:]); "
         "print(peak_mb()); sys.exit(code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder / "edge.yaml")], capture_output=True, text=True, check=True
-    )
+    words = [sys.executable, "-c", program, str(folder / "edge.yaml")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     return {
         "peak_mb": float(done.stdout.split()[-1]),
         "bundle_mb": sum(p.bytes for p in bundle.manifest.pieces()) / 1e6,
@@ -232,7 +232,7 @@ def write_pictures(folder: Path, images: np.ndarray) -> None:
     """Save as PNG, so that the process under test reads one at a time, as from a camera."""
     from PIL import Image
 
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for number, image in enumerate(images):
         Image.fromarray(image).save(folder / f"{number}.png")
 

@@ -40,11 +40,17 @@ def _ms(prefix: Prefix, step: Callable[[], object]) -> float:
 
 
 def best_size(prefix: Prefix, most: int) -> int:
-    """How many frames to run together: 1 where it does not pay."""
-    sizes = [size for size in (2, 4, 8, 16) if size < most] + [most]
-    gains = {size: gain(prefix, size) for size in sizes if size > 1}
-    best = max(gains, key=gains.__getitem__, default=1)
-    return best if gains.get(best, 0.0) >= WORTH_IT else 1
+    """How many frames to run together, at most so many; 1 where it does not pay.
+
+    More are only tried while more gain more: an engine keeps the memory that its largest batch took.
+    """
+    best, best_gain = 1, 1.0
+    for size in [*(size for size in (2, 4, 8, 16) if size < most), most]:
+        if size > 1 and (found := gain(prefix, size)) > best_gain:
+            best, best_gain = size, found
+        elif size > 1:
+            break
+    return best if best_gain >= WORTH_IT else 1
 
 
 def may_wait_for_all(group: Sequence[tuple[Stream, Frame]]) -> bool:
