@@ -147,7 +147,7 @@ def _read_manifest(root: Path) -> tuple[Manifest, str]:
     try:
         document = Sealed.model_validate_json(_read(path))
     except ValidationError as error:
-        raise BundleError(f"{path}: {first_error(error)}; partition the network again") from error
+        raise BundleError(f"{path}: {first_error(error, Sealed)}; partition the network again") from error
     if document.id != document.manifest.id:
         raise BundleError(
             f"{path}: content hashes to {document.manifest.id[:12]}, it says {document.id[:12]}; copy the bundle again"

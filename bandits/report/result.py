@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from split_core.errors import ArtefactError
+from split_core.mistakes import first_error
 
 
 def _known(value: Any) -> Any:
@@ -257,7 +258,7 @@ def result_of(document: Mapping[str, Any]) -> Result:
     try:
         return Result.model_validate(document)
     except ValidationError as error:
-        raise ArtefactError(f"result: {_first(error)}; run 'offramp demo' to make it afresh") from error
+        raise ArtefactError(f"result: {first_error(error, Result)}; run 'offramp demo' to make it afresh") from error
 
 
 def series_from(directory: Path) -> Series:
@@ -275,14 +276,7 @@ def _read(path: Path, kind: type[PartType]) -> PartType:
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read ({error.strerror}); run 'offramp demo' to make it") from error
     except ValidationError as error:
-        raise ArtefactError(f"{path}: {_first(error)}; run 'offramp demo' to make it afresh") from error
-
-
-def _first(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(step) for step in found["loc"])
-    message = " ".join(found["msg"].split())
-    return f"{where}: {message}" if where else message
+        raise ArtefactError(f"{path}: {first_error(error, kind)}; run 'offramp demo' to make it afresh") from error
 
 
 def finite(values: Sequence[float | None]) -> list[float]:

@@ -79,8 +79,8 @@ def test_labels_default_to_numbers(job: Job) -> None:
     ("changed", "words"),
     [
         ({"labels": ("a", "b")}, "the network has 4 classes, got 2 names"),
-        ({"name": "../escape"}, "name: String should match"),
-        ({"version": ""}, "version: String should match"),
+        ({"name": "../escape"}, "name: expected text of the form"),
+        ({"version": ""}, "version: expected text of the form"),
         ({"preprocess": Preprocess(height=9, width=8, colour="gray")}, r"makes float32 \(1, 9, 8\) images"),
         ({"preprocess": Preprocess(height=8, width=8, colour="rgb")}, r"the network takes image float32 \(1, 8, 8\)"),
     ],

@@ -31,8 +31,8 @@ def test_set_changes_a_value_and_seals_the_file_again(policy_path: Path):
     ("item", "message"),
     [
         ("objective.mju=1", "objective.mju: unknown key; did you mean 'mu'?"),
-        ("objective.mu=-1", "objective.mu: Input should be greater than or equal to 0"),
-        ("ship=everything", "ship: Input should be 'any' or 'hidden'"),
+        ("objective.mu=-1", "objective.mu: expected a number of at least 0, got -1; leave it out for 0.01"),
+        ("ship=everything", "ship: expected 'any' or 'hidden', got 'everything'; leave it out for 'any'"),
         ("nonsense", "expected key=value"),
     ],
 )

@@ -61,7 +61,7 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path, text: str, e
 
 
 def test_a_bad_value_says_what_came(tmp_path: Path) -> None:
-    assert "link.timeout_ms: Input should be greater than 0, got '-1'" in failure(
+    assert "link.timeout_ms: expected a number above 0, got -1; leave it out for 100.0" in failure(
         tmp_path, "name: a\nlink: {timeout_ms: -1}"
     )
 

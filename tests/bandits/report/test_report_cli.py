@@ -56,10 +56,10 @@ def test_a_missing_file_is_one_line_that_says_what_to_run(run_folder, name):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"{", "Invalid JSON"),
-        (b"\xff\xfe", "Invalid JSON"),
-        (b"[]", "should be an object"),
-        (b"{}", "setting: Field required"),
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[]", "expected a mapping of settings"),
+        (b"{}", "setting: expected a value"),
     ],
 )
 def test_a_damaged_file_is_one_line_that_names_the_fault(run_folder, content, said):
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_one_line_that_names_the_fault(run_folder, content, sa
 def test_a_missing_key_is_named_with_its_place(run_folder, document):
     del document["runs"]["any"]["policies"][2]["mean_cost"]
     (run_folder / "result.json").write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(ArtefactError, match=r"runs\.any\.policies\.2\.mean_cost: Field required"):
+    with pytest.raises(ArtefactError, match=r"runs\.any\.policies\.2\.mean_cost: expected a value"):
         invoked(run_folder)
 
 

@@ -57,7 +57,7 @@ def test_a_run_that_is_not_there_is_refused_by_name(document):
 
 def test_a_document_without_a_key_is_refused_with_its_place(document):
     del document["outage"]["duplicates"]
-    with pytest.raises(ArtefactError, match=r"result: outage\.duplicates: Field required"):
+    with pytest.raises(ArtefactError, match=r"result: outage\.duplicates: expected a value"):
         markdown_table(document, "any")
 
 
