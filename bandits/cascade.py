@@ -14,6 +14,7 @@ import numpy as np
 
 from bandits import params, saved
 from bandits.policy import Action, Answer, Context, Deeper, Observation, Plan, Policy, Ship
+from bandits.reasons import Reason, compared
 from split_core.errors import ConfigError
 from split_core.objective import Objective
 from split_core.readings import Reading
@@ -80,11 +81,27 @@ class Cascade:
         if not readings:
             return Deeper()
         last = readings[-1]
-        if last.confidence >= self._by_class.get((last.exit, last.label), self._thresholds[last.exit - 1]):
+        if last.confidence >= self._asked(last):
             return Answer(last.exit)
         if len(readings) < len(plan.heads):
             return Deeper()
         return Ship(plan.context.costs.payload[last.exit]) if plan.context.may_ship(last.exit) else Answer(last.exit)
+
+    def _asked(self, reading: Reading) -> float:
+        return self._by_class.get((reading.exit, reading.label), self._thresholds[reading.exit - 1])
+
+    def explain(self, plan: Plan, readings: tuple[Reading, ...]) -> Reason:
+        """The threshold that the last reading was compared with; see `bandits.reasons`."""
+        if not readings:
+            return Reason("the cascade begins at its first exit" if plan.heads else "no exit is in reach")
+        last = readings[-1]
+        if last.exit == len(self._thresholds):
+            return Reason("the last exit answers whatever it says")
+        asked, of_class = self._asked(last), (last.exit, last.label) in self._by_class
+        if asked == NEVER:
+            return Reason(f"exit {last.exit} never answers{' this class' if of_class else ''}", asked)
+        whose = " for this class" if of_class else ""
+        return Reason(f"{compared(last.confidence, asked)}, the threshold of exit {last.exit}{whose}", asked)
 
     def learn(self, observation: Observation) -> None:
         """Nothing to learn."""

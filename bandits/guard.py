@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bandits.policy import Action, Answer, Context, Deeper, Observation, Plan, Policy, Ship
+from bandits.reasons import Reason, reason_for
 from split_core.conformal import ConformalSets
 from split_core.readings import Reading
 
@@ -113,6 +114,21 @@ class Guard:
         if len(readings) < len(plan.heads):
             return Deeper()
         return Answer(max(readings, key=lambda one: self.standing(plan, one)).exit)
+
+    def explain(self, plan: Plan, readings: tuple[Reading, ...]) -> Reason:
+        """The inner policy's reason, and what the guard has against the last reading; asks no predicate."""
+        plan, inner = _parts(plan)
+        if not readings:
+            return reason_for(self.inner, inner, readings)
+        last = readings[-1]
+        against = plan.found.get(last.exit) or self._limited(plan, last)
+        if len(readings) > len(inner.heads):
+            return Reason(f"beyond the policy's plan: the guard says {against or 'nothing against this exit'}")
+        reason = reason_for(self.inner, inner, readings)
+        floor = self.limits.floors[last.exit - 1] if self.limits.floors and last.exit < self._exits else 0.0
+        asked = max(floor, reason.asked) if reason.asked == reason.asked or floor else reason.asked
+        text = f"{reason.text}; the guard says {against}" if against else reason.text
+        return replace(reason, text=text, asked=asked)
 
     def learn(self, observation: Observation) -> None:
         """Hand on what happened, in the terms of the inner plan."""

@@ -12,10 +12,12 @@ import numpy as np
 from bandits import params, saved
 from bandits.indices.build import Choice
 from bandits.policy import Action, Answer, Context, Costs, Deeper, Observation, Plan, Ship
+from bandits.reasons import Reason
 from bandits.sequential.drift import Drift, make_drift
 from bandits.sequential.model import Model
 from bandits.sequential.outlook import Outlook, outlook_of
 from bandits.sequential.prices import Prices
+from bandits.sequential.reasons import Kind, explained
 from bandits.sequential.safeguard import Budget, Watch
 from bandits.sequential.states import Groups, state_of
 from bandits.sequential.values import DEEPER, RECALL, SHIP, Trust, Values, induce
@@ -220,6 +222,12 @@ class Sequential:
             return _DEEPER
         exit = readings[-1].exit
         return Ship(plan.context.costs.payload[exit]) if plan.context.may_ship(exit) else Answer(exit)
+
+    def explain(self, plan: Plan, readings: tuple[Reading, ...]) -> Reason:
+        """What each move was expected to lose; see `bandits.reasons`."""
+        own = plan if isinstance(plan, SequentialPlan) else None
+        kind: Kind = "known" if own is None else "look" if own.look else "check" if own.check else "moves"
+        return explained(kind, Prices.of(plan.context, self._mu), self.model, self._trust, readings)
 
     def learn(self, observation: Observation) -> None:
         """Take in what the frame showed; a lost reply shows nothing but confidences."""

@@ -86,6 +86,21 @@ def induce(estimates: Estimates, prices: Prices, trust: Trust) -> Values:
     return Values(tuple(moves), tuple(begin[0].tolist()), tuple(begin[1].tolist()))
 
 
+def weigh(estimates: Estimates, prices: Prices, trust: Trust, exit: int, group: int, state: int) -> dict[str, float]:
+    """What the moves in one state are expected to lose, as `induce` compares them; infinite where not allowed.
+
+    Returns:
+        "answer" (with this reading, or the one before where that is better), "deeper" and "ship".
+    """
+    answers, value = _answers(estimates, trust), None
+    for beyond in range(prices.last, exit, -1):
+        _, value = _solve(beyond, answers, prices, _deeper(estimates, prices, beyond, value))
+        value[np.isinf(value)] = estimates.error.max()
+    deeper = _deeper(estimates, prices, exit, value)[0, group, state]
+    answer = answers.careful[exit - 1, group, state] if exit in prices.stops else np.inf
+    return {"answer": float(answer), "deeper": float(deeper), "ship": prices.ship[exit]}
+
+
 def _solve(exit: int, answers: _Answers, prices: Prices, deeper: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
     """(G, STATES) moves at `exit`, and (2, G, STATES) their loss: hopeful and sober."""
     ship = prices.ship[exit]
