@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,6 +65,9 @@ class Background:
         log: gets its output, standard and error.
         ready_file: written by the process when it is ready; None does not wait.
         talks: keep standard output and input open, for `say` and `hear`.
+
+    Raises:
+        StepFailed: it ended, or was not ready in time; nothing is left running.
     """
 
     def __init__(self, words: list[str], log: Path, *, ready_file: Path | None = None, talks: bool = False) -> None:
@@ -77,7 +81,10 @@ class Background:
         self.process = subprocess.Popen(
             command(*words), stdin=pipe, stdout=pipe or self._file, stderr=self._file, text=True, env=environment()
         )
-        self.ready: dict[str, Any] = self._await(ready_file) if ready_file else {}
+        with ExitStack() as undo:
+            undo.callback(self.end)
+            self.ready: dict[str, Any] = self._await(ready_file) if ready_file else {}
+            undo.pop_all()
 
     def _await(self, ready_file: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(
@@ -141,10 +148,15 @@ class Background:
 def wait_for(
     happened: Callable[[], bool], check: Callable[[], None], result: Callable[[], str], what: str, every_s: float = 0.01
 ) -> str:
-    """Poll until `happened`, calling `check` on the way; then `result`.
+    """Look every `every_s` until `happened`, calling `check` on the way; then `result`.
+
+    It looks instead of being told, because what it waits for is a file: a worker and a camera say by one that they are
+    ready, whoever started them, a shell included, and the standard library cannot wait for a file.  A pipe would
+    be a second way to say the same, for the demo alone.  A look costs microseconds, and it ends: by `check`, which
+    sees to it that the process still lives, or after `READY_S`.
 
     Raises:
-        StepFailed: it took more than `READY_S`.
+        StepFailed: it took more than `READY_S`, or `check` says that it will never be.
     """
     until = time.monotonic() + READY_S
     while not happened():

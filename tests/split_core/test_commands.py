@@ -8,7 +8,7 @@ import zmq
 
 from split_core import policy as policies
 from split_core.cli import main
-from split_core.demo.processes import Background
+from split_core.demo.processes import Background, StepFailed
 from split_core.policy import ExitSection, PolicyFile
 
 
@@ -85,3 +85,8 @@ def test_a_link_is_a_process_that_obeys_lines_on_its_input(tmp_path: Path):
             assert client.recv() == b"into the hole"
         finally:
             link.end()
+
+
+def test_what_ends_before_it_is_ready_is_not_waited_for(tmp_path: Path):
+    with pytest.raises(StepFailed, match=r"'offramp cloud' ended: .*nowhere\.yaml: cannot be read"):
+        Background(["cloud", "nowhere.yaml"], tmp_path / "cloud.log", ready_file=tmp_path / "ready.json")
