@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from edge_runtime.app import EdgeApp
@@ -19,8 +20,9 @@ def main(arguments: list[str]) -> int:
         return 2
     log_to_stderr()
     try:
-        app = EdgeApp(config.load(Path(arguments[0]), EdgeConfig, arguments[1:]))
-        app.handle_signals()
+        read = partial(config.load, Path(arguments[0]), EdgeConfig, arguments[1:])
+        app = EdgeApp(read())
+        app.handle_signals(read)
         app.run()
     except SplitError as error:
         print(f"offramp edge: {error}", file=sys.stderr)

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,6 +32,8 @@ from edge_runtime.opening import make_source, open_channel
 from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.policy_watch import Follower, PolicyWatch
 from edge_runtime.proposal import Proposals
+from edge_runtime.pulse import Pulse, Supervisor
+from edge_runtime.reload import Reloader
 from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.json_lines import JsonLines
 from edge_runtime.sources.base import Source
@@ -75,7 +77,9 @@ class EdgeApp:
 
     def _build(self, config: EdgeConfig, channel: Channel | None, sources: Mapping[str, Source]) -> None:
         loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
-        self._model, self._stopping, self._dropped = loaded.bundle.manifest.name, False, 0
+        self._config, self._model, self._stopping, self._dropped = config, loaded.bundle.manifest.name, False, 0
+        self._pulse = Pulse(Supervisor(), time.monotonic)
+        self._reloader: Reloader | None = None
         self._together = config.together
         self.channel = channel or open_channel(config.link)
         self._stack.callback(self.channel.close)
@@ -92,6 +96,7 @@ class EdgeApp:
         self._offloader = self._make_offloader(config, loaded)
         self.loop = self._make_loop(config)
         self._watch_for_metrics(loaded)
+        self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
         self._watch = self._follow(config)
         self._serve(config)
         shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
@@ -149,7 +154,6 @@ class EdgeApp:
             return None
         refused = lambda line: log.error("policy refused, the old one stays", reason=line)  # noqa: E731
         check = self._deployment.probe.check
-        self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
         followers = {name: Follower(camera.artefacts, refused, check) for name, camera in self.cameras.items()}
         watch = PolicyWatch(followers, self.channel.wake)
         self._stack.callback(watch.close)
@@ -192,8 +196,8 @@ class EdgeApp:
         addresses = {"pid": str(os.getpid()), "started_at_s": repr(time.monotonic())}
         if config.http:
             health = Health(
-                live=lambda: not self._stopping,
-                ready=lambda: not all(camera.feed.ended for camera in self.cameras.values()),
+                live=lambda: self._pulse.alive,
+                ready=lambda: not self._stopping and any(camera.sees for camera in self.cameras.values()),
                 models=lambda name: name == self._model,
                 registry=self.metrics.registry,
             )
@@ -231,6 +235,7 @@ class EdgeApp:
         gc.freeze()
         for camera in self.cameras.values():
             camera.feed.start()
+        self._pulse.begin()
         with self._stack:
             while not self._done():
                 self._turn()
@@ -239,6 +244,7 @@ class EdgeApp:
                 raise camera.feed.error
 
     def _turn(self) -> None:
+        self._pulse.beat()
         if not self.loop.step():
             self._wait()
         for camera in self.cameras.values():
@@ -246,6 +252,8 @@ class EdgeApp:
         if self._watch:
             for name, change in self._watch.take():
                 self._adopt[name](change)
+        if self._reloader:
+            self._reloader.tick(self._adopt, self._watch)
 
     def _note_shadow(self, camera: str, record: ShadowRecord) -> None:
         self.cameras[camera].note("shadow", asdict(record))
@@ -264,12 +272,15 @@ class EdgeApp:
     def stop(self, *_: int | FrameType | None) -> None:
         """End `run` soon; usable as a signal handler."""
         self._stopping = True
+        self._pulse.end()
         self.channel.wake()
 
-    def handle_signals(self) -> None:
-        """SIGTERM and SIGINT drain: no new frames, what is in flight gets its outcome."""
+    def handle_signals(self, read: Callable[[], EdgeConfig]) -> None:
+        """SIGTERM and SIGINT drain: what is in flight gets its outcome.  SIGHUP calls `read` for the settings again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
+        self._reloader = Reloader(self._config, read, self.cameras, self._deployment.probe.check, self.channel.wake)
+        signal.signal(signal.SIGHUP, self._reloader.ask)
 
     def _done(self) -> bool:
         cameras = self.cameras.values()

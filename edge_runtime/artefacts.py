@@ -70,6 +70,11 @@ class Artefacts:
         """May pixels leave the device?"""
         return self.policy_file.ship == "any"
 
+    @property
+    def audit_share(self) -> float:
+        """Of the answers given here, how many are checked."""
+        return self.policy_file.envelope.share if self.policy_file.envelope else self.config.audit.share
+
     def policy(self) -> Policy:
         """Who decides, with nothing learned yet, within the guard if there is anything to guard."""
         return self._of_file().make(np.random.default_rng(self.config.seed), self.objective)
@@ -95,7 +100,7 @@ class Artefacts:
             ship_input=self.ship_input,
             monitor=self._monitor(),
             id=self.policy_file.id,
-            audit=self.policy_file.envelope.share if self.policy_file.envelope else self.config.audit.share,
+            audit=self.audit_share,
         )
 
     def _monitor(self) -> DriftMonitor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ class Camera:
         return DecisionLog(Path(config.decisions), ids, max_bytes=max_bytes, keep=config.decisions_keep)
 
     @property
+    def sees(self) -> bool:
+        """Has a frame come, and may more come?"""
+        return not self.feed.ended and self.feed.slot.offered > 0
+
+    @property
     def finished(self) -> bool:
         """Will no frame of it come any more?"""
         return self.feed.ended and self.feed.slot.empty
@@ -89,6 +94,17 @@ class Camera:
         """Into its decision log: a line that is no frame; never blocks."""
         if self._decisions:
             self._decisions.note(kind, value)
+
+    def configure(self, config: EdgeConfig) -> None:
+        """Other settings are in force from the next frame on, as far as they can change; the policy stays."""
+        artefacts = self.artefacts = self.artefacts.of_camera(config)
+        deployment, rules = self.stream.deployment, self.stream.rules
+        self.stream.deployment = replace(deployment, budget=artefacts.budget(deployment.costs))
+        self.stream.rules = replace(rules, audit=artefacts.audit_share)
+        if config.source:
+            self.feed.pace(config.source.fps)
+        if self._decisions:
+            self._decisions.bound(int(config.decisions_mb * 1e6), config.decisions_keep)
 
     def adopted(self, artefacts: Artefacts) -> None:
         """Other files are in force from here on."""

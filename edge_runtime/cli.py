@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,8 +42,9 @@ def edge_run(
 ) -> None:
     """Run a camera: answer every frame by its deadline, on the device or through the worker."""
     log_to_stderr(as_json=as_json)
-    app = EdgeApp(config.load(config_file, EdgeConfig, overrides or ()))
-    app.handle_signals()
+    read = partial(config.load, config_file, EdgeConfig, overrides or ())
+    app = EdgeApp(read())
+    app.handle_signals(read)
     try:
         app.run()
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.artefacts import Artefacts
+from edge_runtime.config import EdgeConfig
 from edge_runtime.ticket import Rules
 from split_core import wire
 from split_core.codecs.base import Codec
@@ -54,6 +55,10 @@ class Follower:
         self._store = PolicyStore(Path(artefacts.config.policy), artefacts.config.policy_keys)
         self._taken = {"active": name_of(artefacts.policy_file), "shadow": ""}
         self._said = {"active": "", "shadow": ""}
+
+    def configure(self, config: EdgeConfig) -> None:
+        """What is found from here on is made for other settings."""
+        self._artefacts = self._artefacts.of_camera(config)
 
     def look(self) -> list[Change]:
         """What has changed since the last look."""
@@ -104,6 +109,11 @@ class PolicyWatch:
     def start(self) -> None:
         """Begin to look: when the network is warm, for new rules are checked on it."""
         self._thread.start()
+
+    def configure(self, configs: Mapping[str, EdgeConfig]) -> None:
+        """What is found from here on is made for other settings."""
+        for camera, follower in self._followers.items():
+            follower.configure(configs[camera])
 
     def take(self) -> list[tuple[str, Change]]:
         """What was found since the last call, and for which camera; costs next to nothing when that is nothing."""

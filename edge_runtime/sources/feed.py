@@ -74,7 +74,7 @@ class Feed:
         self.slot = NewestFrame()
         self.error: SourceError | None = None
         self._source, self._limit, self._clock, self._wake, self._every = source, limit, clock, wake, every
-        self._period_s = 1.0 / fps if fps else 0.0
+        self.pace(fps)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
 
@@ -82,6 +82,10 @@ class Feed:
     def ended(self) -> bool:
         """Will no further frame come?"""
         return not self._thread.is_alive()
+
+    def pace(self, fps: float) -> None:
+        """Frames per second at most from here on; 0 for as fast as the source gives them."""
+        self._period_s = 1.0 / fps if fps else 0.0
 
     def start(self) -> None:
         """Begin to read."""

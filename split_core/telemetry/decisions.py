@@ -133,6 +133,10 @@ class DecisionLog:
         """Write a line that is no frame, in order with the frames: `{kind: value}`; never blocks, never raises."""
         self._writer.put({kind: value})
 
+    def bound(self, max_bytes: int, keep: int) -> None:
+        """Other bounds hold from here on."""
+        self._max_bytes, self._keep = max_bytes, keep
+
     def begin(self, header: dict[str, str]) -> None:
         """What is written from here on has another header: the policy was changed."""
         self._writer.put({"header": header})
