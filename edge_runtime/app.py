@@ -24,6 +24,7 @@ from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
 from edge_runtime.camera import Camera
 from edge_runtime.config import EdgeConfig, SourceSection
+from edge_runtime.hedge import Hedge
 from edge_runtime.keeping import promise
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome
@@ -129,6 +130,7 @@ class EdgeApp:
             clock=time.monotonic,
             on_audit=self._tell_audit,
         )
+        self._hedge = Hedge() if config.link.hedge else None
         return EdgeLoop(
             [camera.stream for camera in self.cameras.values()],
             offloader=self._offloader,
@@ -137,6 +139,7 @@ class EdgeApp:
             on_drift=lambda camera, finding: self.cameras[camera].tell_drift(finding),
             on_shadowed=self._shadow.put,
             auditor=self.auditor,
+            hedge=self._hedge,
         )
 
     def _watch_for_metrics(self, loaded: Artefacts) -> None:
@@ -144,6 +147,8 @@ class EdgeApp:
         metrics.watch_shadow(lambda: shadow.tally, lambda: shadow.lost)
         metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
         metrics.watch_audits(lambda: auditor.tally)
+        if self._hedge:
+            metrics.watch_hedges(self._hedge.won)
         for name, camera in self.cameras.items():
             stream = camera.stream
             metrics.watch_drift(name, lambda stream=stream: stream.rules.monitor)  # type: ignore[misc]

@@ -43,6 +43,7 @@ class LinkSection(Section):
         in_flight: offloads at most that wait for an answer.
         failures: lost offloads in a row that open the breaker.
         probe_every_ms: how often to look for the worker while the breaker is open.
+        hedge: go on here with frames whose answers take longer than expected; the first full answer wins.
         base_ms, ms_per_kb: what to believe of the link before anything was measured.
     """
 
@@ -54,6 +55,7 @@ class LinkSection(Section):
     in_flight: int = Field(default=32, ge=1)
     failures: int = Field(default=2, ge=1)
     probe_every_ms: float = Field(default=200.0, gt=0)
+    hedge: bool = False
     base_ms: float = Field(default=20.0, ge=0)
     ms_per_kb: float = Field(default=1.0, ge=0)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Ship
 from edge_runtime.audit import Audit, Auditor
 from edge_runtime.deployment import Deployment
+from edge_runtime.hedge import Hedge
 from edge_runtime.offload import Loss, Offloader, Reply
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import deepen_together
@@ -22,6 +23,7 @@ from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, parc
 from edge_runtime.together import companions, may_wait_for_all
 from split_core.drift.monitor import Finding
 from split_core.errors import BackendError, CodecError, DataError
+from split_core.readings import Reading
 from split_core.telemetry.decisions import FrameRecord
 
 OnOutcome = Callable[[Outcome, FrameRecord], None]
@@ -39,6 +41,7 @@ class EdgeLoop:
         on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
         auditor: checks answers of this device in the background; None checks none.
         together: frames of different cameras that are run through the first segments at once.
+        hedge: picks frames to go on with here while their answers are late; None waits for them.
 
     Attributes:
         together: as given.
@@ -56,8 +59,9 @@ class EdgeLoop:
         on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
         auditor: Auditor | None = None,
         together: int = 1,
+        hedge: Hedge | None = None,
     ) -> None:
-        self.together = together
+        self.together, self._hedge = together, hedge
         self._turns = Turns(streams)
         self._on_outcome, self._on_drift, self._on_shadowed = tuple(on_outcome), on_drift, on_shadowed
         self._auditor, self._offloader, self._clock = auditor, offloader, clock
@@ -71,15 +75,55 @@ class EdgeLoop:
         self._settle()
         taken = self._turns.take(self.together, may_wait_for_all)
         if not taken:
-            if self._auditor:
-                self._auditor.idle()
-            return False
+            return self._use_idle_time()
         self._process(taken)
         return True
 
     def next_event_at(self) -> float | None:
         """When `step` must be called at the latest, if no frame and no message comes."""
-        return self._offloader.next_event_at()
+        late_at_s = self._hedge.next_at() if self._hedge else None
+        return min((at for at in (self._offloader.next_event_at(), late_at_s) if at is not None), default=None)
+
+    def _use_idle_time(self) -> bool:
+        """No frame waits: go on with one whose answer is late, or audit; True when something was computed."""
+        ticket = self._hedge.pick(self._clock()) if self._hedge else None
+        if ticket is not None:
+            self._deepen_late(ticket)
+        elif self._auditor:
+            self._auditor.idle()
+        return ticket is not None
+
+    def _deepen_late(self, ticket: Ticket) -> None:
+        """One segment of a shipped frame; behind the last one it has its answer, and the policy the full network's."""
+        run = ticket.run
+        assert run is not None
+        assert ticket.parcel is not None
+        try:
+            run.deepen()
+            if run.depth < ticket.deployment.prefix.exits:
+                return
+            ticket.read()
+        except BackendError:  # the worker may still answer
+            self._hedged(ticket, "neither")
+            return
+        self._close(ticket, "here")
+        *readings, verdict = ticket.readings
+        self._teach(ticket, readings, verdict, self._finish(ticket, Ending(verdict, "edge")))
+
+    def _close(self, ticket: Ticket, won: str) -> None:
+        """A shipped frame gets its outcome now."""
+        self.in_flight -= 1
+        self._blind -= ticket.blind
+        self._hedged(ticket, won)
+
+    def _hedged(self, ticket: Ticket, won: str) -> None:
+        if self._hedge:
+            self._hedge.ended(ticket, won)
+
+    def _teach(self, ticket: Ticket, readings: Sequence[Reading], verdict: Reading, cost: float) -> None:
+        if ticket.plan.learns and ticket.parcel:
+            action = Ship(ticket.parcel.cut)
+            ticket.rules.policy.learn(Observation(ticket.plan, tuple(readings), action, verdict, cost))
 
     def _process(self, taken: Sequence[tuple[Stream, Frame]]) -> None:
         tickets = [ticket for stream, frame in taken if (ticket := self._open(stream, frame))]
@@ -177,7 +221,10 @@ class EdgeLoop:
             return self._answer_locally(ticket, "no_link")
         ticket.deployment.costs.observe_payload(parcel.cut, parcel.encode_ms, parcel.payload_bytes)
         self.in_flight += 1
-        self._blind += not ticket.readings
+        ticket.blind = not ticket.readings
+        self._blind += ticket.blind
+        if self._hedge:
+            self._hedge.ship(ticket, self._clock() + ticket.deployment.costs.ship_ms(parcel.cut) / 1e3)
         return None
 
     def _settle(self) -> None:
@@ -197,27 +244,28 @@ class EdgeLoop:
                 self._auditor.settle(ticket, event)
                 continue
             assert isinstance(ticket, Ticket)
-            self.in_flight -= 1
-            self._blind -= not ticket.readings
+            self._measure(ticket, event)
+            if ticket.done:
+                continue
+            self._close(ticket, "cloud" if isinstance(event, Reply) else "neither")
             if isinstance(event, Reply):
                 self._take(ticket, event)
             else:
-                self._miss(ticket, event)
+                self._lost.append((ticket, event.reason))
 
-    def _miss(self, ticket: Ticket, loss: Loss) -> None:
-        self._lost.append((ticket, loss.reason))
-        if loss.waited_ms and ticket.parcel:
-            ticket.deployment.costs.observe_loss(ticket.parcel.cut, ticket.parcel.payload_bytes, loss.waited_ms)
+    def _measure(self, ticket: Ticket, event: Reply | Loss) -> None:
+        """What an offload tells of the link and the worker, whether or not its frame still waits."""
+        parcel, costs = ticket.parcel, ticket.deployment.costs
+        assert parcel is not None
+        if isinstance(event, Reply):
+            costs.observe_offload(parcel.cut, parcel.payload_bytes, event.link_ms, event.cloud_ms, event.idle_s)
+            costs.observe_queue(event.queue_ms)
+        elif event.waited_ms:
+            costs.observe_loss(parcel.cut, parcel.payload_bytes, event.waited_ms)
 
     def _take(self, ticket: Ticket, reply: Reply) -> None:
-        assert ticket.parcel is not None
         verdict = ticket.rules.reader.read(reply.exit, reply.logits, None, ticket.readings)
-        parcel, costs = ticket.parcel, ticket.deployment.costs
-        costs.observe_offload(parcel.cut, parcel.payload_bytes, reply.link_ms, reply.cloud_ms, reply.idle_s)
-        costs.observe_queue(reply.queue_ms)
-        cost = self._finish(ticket, Ending(verdict, "cloud", reply=reply))
-        if ticket.plan.learns:
-            ticket.rules.policy.learn(Observation(ticket.plan, tuple(ticket.readings), Ship(parcel.cut), verdict, cost))
+        self._teach(ticket, ticket.readings, verdict, self._finish(ticket, Ending(verdict, "cloud", reply=reply)))
 
     def _lose(self, ticket: Ticket, reason: str) -> None:
         try:
@@ -235,7 +283,7 @@ class EdgeLoop:
         if ticket.readings and ticket.readings[-1].exit == deployment.prefix.exits:
             self._finish(ticket, Ending(ticket.readings[-1], "edge"))
             return
-        if not ticket.readings:
+        if not ticket.readings or run.depth > ticket.readings[-1].exit:  # deeper, when it was hedged
             self._run_to(ticket, max(1, run.depth), settle=False)
         self._finish(ticket, Ending(ticket.best(), "edge", reason))
 
@@ -249,6 +297,7 @@ class EdgeLoop:
 
     def _finish(self, ticket: Ticket, ending: Ending) -> float:
         """Give the outcome; returns what the frame cost, NaN when its path was not finished."""
+        ticket.done = True
         if ticket.run is not None and ticket.run.alone:
             ticket.deployment.costs.observe_device(ticket.run.segment_ms, ticket.run.head_ms)
         for finding in watch(ticket, ending):

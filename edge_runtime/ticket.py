@@ -60,6 +60,9 @@ class Ticket:
         readings: computed on the device, in order of exit.
         raws: what they were made from, when there is a shadow to ask.
         parcel: what was sent; None when nothing was.
+        blind: was it shipped without a reading?
+        hedged: was it taken deeper here while its answer was late?
+        done: does it have its outcome?
     """
 
     frame: Frame
@@ -72,6 +75,9 @@ class Ticket:
     readings: list[Reading] = field(default_factory=list)
     raws: list[Raw] = field(default_factory=list)
     parcel: Parcel | None = None
+    blind: bool = False
+    hedged: bool = False
+    done: bool = False
 
     def read(self) -> None:
         """Read the exit at the present depth.

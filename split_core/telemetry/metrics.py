@@ -61,6 +61,7 @@ class EdgeMetrics:
         self._shadow_lost: Callable[[], int] = int
         self._audits: Callable[[], AuditTally] = AuditTally
         self._promise: dict[str, Callable[[], Promise | None]] = {}
+        self._hedges: Mapping[str, int] = {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -83,6 +84,10 @@ class EdgeMetrics:
     def watch_audits(self, tally: Callable[[], AuditTally]) -> None:
         """Read how the checked answers compared at every scrape."""
         self._audits = tally
+
+    def watch_hedges(self, won: Mapping[str, int]) -> None:
+        """Read who answered frames that were hedged at every scrape."""
+        self._hedges = won
 
     def answered(self, camera: str, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
@@ -123,6 +128,8 @@ class EdgeMetrics:
         text = "Frames that the shadow was not asked about: too many were waiting."
         yield CounterMetricFamily("offramp_shadow_frames_lost", text, value=self._shadow_lost())
         yield from _of_audits(self._audits())
+        hedged = [((won,), count) for won, count in [*self._hedges.items()]]
+        yield _counters("offramp_hedged", "Frames that went on here while their answer was late.", ("won",), hedged)
         yield from _of_promises({camera: promise() for camera, promise in self._promise.items()})
         errors = self._guardrail_errors()
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)

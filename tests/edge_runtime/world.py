@@ -17,6 +17,7 @@ from edge_runtime.breaker import Breaker
 from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.deployment import Deployment
+from edge_runtime.hedge import Hedge
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop
 from edge_runtime.offload import Offloader
@@ -123,6 +124,7 @@ class World:
     seed: int = 0
     audit: float = 0.0
     cameras: int = 1
+    hedge: Hedge | None = None
 
     def __post_init__(self) -> None:
         self.clock = EventClock()
@@ -183,6 +185,7 @@ class World:
             clock=self.clock,
             on_outcome=[lambda outcome, record: (self.outcomes.append(outcome), self.records.append(record))],
             auditor=self.auditor,
+            hedge=self.hedge,
         )
 
     def priced(self) -> Costs:
