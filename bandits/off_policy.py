@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandits.policy import Arm
+from split_core.chance import probability
 from split_core.errors import ArtefactError
 from split_core.objective import Objective
 from split_core.telemetry.decisions import FrameRecord
@@ -89,7 +90,7 @@ def logged_arms(records: Sequence[FrameRecord], objective: Objective) -> Logged:
     return Logged(
         arms,
         np.array([place[arm] for arm in played], np.int64),
-        np.array([r.propensity for r in usable], np.float64),
+        np.array([probability(r.propensity) for r in usable], np.float64),
         np.array([objective.reward(r.confidence, r.cost or 0.0) for r in usable], np.float64),
         context if np.isfinite(context).all() else context[:, :0],
         len(records) - len(usable),

@@ -10,11 +10,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from split_core.chance import Chance, probability
 from split_core.errors import ArtefactError
 from split_core.files import sha256_of
 from split_core.telemetry.background import BackgroundWriter
@@ -40,7 +41,7 @@ class FrameRecord:
         seq: the frame's number; gaps are frames that were dropped unread.
         captured_s: seconds since the edge process started.
         arm: (split, threshold), or None for a policy without arms.
-        propensity: probability with which the policy made this choice.
+        propensity: probability with which the policy made this choice; the log's own thread works it out.
         exits, labels, confidences: the readings computed on the device, in order.
         where: "edge" or "cloud".
         exit, label, confidence: the answer given.
@@ -56,7 +57,7 @@ class FrameRecord:
     seq: int
     captured_s: float
     arm: tuple[int, float] | None
-    propensity: float
+    propensity: Chance
     exits: tuple[int, ...]
     labels: tuple[int, ...]
     confidences: tuple[float, ...]
@@ -182,7 +183,7 @@ class DecisionLog:
             self._header = header
             page.add(self._headed("change", page.count))
         else:
-            page.add(record if isinstance(record, dict) else asdict(record))
+            page.add(record if isinstance(record, dict) else _written(record))
 
     def _headed(self, why: str, ahead: int) -> dict[str, Any]:
         at = datetime.fromtimestamp(self._wall(), timezone.utc).isoformat(timespec="seconds")
@@ -247,6 +248,10 @@ class _Page:
         self.text += line + b"\n"
         self.digest = sha256_of(line)
         self.count += 1
+
+
+def _written(record: FrameRecord) -> dict[str, Any]:
+    return asdict(replace(record, propensity=probability(record.propensity)))
 
 
 def _header_in(record: FrameRecord | dict[str, Any]) -> dict[str, str] | None:

@@ -46,6 +46,19 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     assert len(list(chained(tmp_path / "log"))) == 3  # with the header
 
 
+def test_a_probability_that_was_left_for_later_is_worked_out_by_the_logs_own_thread(tmp_path: Path) -> None:
+    log, threads = DecisionLog(tmp_path / "log", HEADER), []
+
+    def chance() -> float:
+        threads.append(threading.current_thread().name)
+        return 0.25
+
+    log.write(replace(record(1), propensity=chance))
+    log.close()
+    assert threads == ["decision-log"]
+    assert list(read_log(tmp_path / "log")) == [replace(record(1), propensity=0.25)]
+
+
 def test_a_changed_line_breaks_the_chain_and_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "log", 5)
     lines = path.read_text().splitlines(keepends=True)
