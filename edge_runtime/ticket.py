@@ -200,7 +200,7 @@ def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, started_s: float
         seq=outcome.seq,
         captured_s=ticket.frame.captured_at_s - started_s,
         arm=(arm.split, arm.threshold) if arm else None,
-        propensity=ticket.plan.propensity,
+        propensity=ticket.plan.chance,
         # Lists first: a generator costs twice as much, and this is done for every frame.
         exits=tuple([r.exit for r in ticket.readings]),
         labels=tuple([r.label for r in ticket.readings]),
