@@ -57,12 +57,12 @@ def test_a_tokeniser_may_be_a_name_or_a_file_which_is_hashed(tmp_path: Path) -> 
     ("preprocess", "words"),
     [
         ("{from: nothing.json}", "nothing.json: cannot be read"),
-        ("{from: preprocessor_config.json, height: 8}", "preprocess.elsewhere.height: unknown key"),
+        ("{from: preprocessor_config.json, height: 8}", "preprocess.height: unknown key"),
         ("{tokeniser: tokenizer.json}", "tokenizer.json is no file"),
-        ("{tokeniser: bert, max_lenght: 8}", "preprocess.text.max_lenght: unknown key; did you mean 'max_length'?"),
-        ("{height: 8, width: 8, resampel: box}", "preprocess.image.resampel: unknown key; did you mean 'resample'?"),
-        ("{height: 8}", "preprocess.image.width: expected a value, there is none"),
-        ("[8, 8]", "preprocess.image: expected a mapping of settings"),
+        ("{tokeniser: bert, max_lenght: 8}", "preprocess.max_lenght: unknown key; did you mean 'max_length'?"),
+        ("{height: 8, width: 8, resampel: box}", "preprocess.resampel: unknown key; did you mean 'resample'?"),
+        ("{height: 8}", "preprocess.width: expected a value, there is none"),
+        ("[8, 8]", "preprocess: expected a mapping of settings"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, preprocess: str, words: str) -> None:
