@@ -40,14 +40,20 @@ class LinkModel:
 
     def __init__(self, base_ms: float, ms_per_kb: float, weight: float = 2.0) -> None:
         self._prior = (base_ms, ms_per_kb)
-        # Two points on the prior line, so that both its parameters fade as measurements come.
-        points = [self._row(kb, base_ms + kb * ms_per_kb) for kb in (0.5, 4.0)]
-        self._first: FloatArray = weight / 2 * (points[0] + points[1])
+        self._weight, self._left = weight, 1.0  # of what was believed first, so much is left in the sums
+        self._first = self._line()
         self._sums, self.changes = self._first, 0
         self._newest: deque[FloatArray] = deque(maxlen=KEPT)
         self._since, self._change = 0, MeanChange(FALSE_ALARM, BLOCK)
         self._reference: tuple[float, float] | None = None
         self._fit()
+
+    def _line(self) -> FloatArray:
+        """Two points on the prior line, so that both its parameters fade as measurements come."""
+        base_ms, ms_per_kb = self._prior
+        points = [self._row(kb, base_ms + kb * ms_per_kb) for kb in (0.5, 4.0)]
+        line: FloatArray = self._weight / 2 * (points[0] + points[1])
+        return line
 
     @staticmethod
     def _row(kb: float, ms: float) -> FloatArray:
@@ -58,7 +64,7 @@ class LinkModel:
         kb, ms = payload_bytes / 1e3, max(0.0, link_ms)
         row = self._row(kb, ms)
         self._newest.append(row)
-        self._sums = LINK_DECAY * self._sums + row
+        self._sums, self._left = LINK_DECAY * self._sums + row, LINK_DECAY * self._left
         self._look(kb, ms)
         self._fit()
 
@@ -77,13 +83,27 @@ class LinkModel:
 
     def _begin_anew(self, offloads: int) -> None:
         """Go on with the newest so many offloads, and with nothing from before."""
-        self._sums = np.sum([*self._newest][-offloads:], axis=0)
+        self._sums, self._left = np.sum([*self._newest][-offloads:], axis=0), 0.0
         self._since, self._reference = offloads, None
+
+    def believe(self, base_ms: float) -> None:
+        """Something else than an offload has told the base: believed instead of what was believed first."""
+        before = self._first
+        self._prior = (max(0.0, base_ms), self._prior[1])
+        self._first = self._line()
+        self._sums = self._sums + self._left * (self._first - before)
+        self._fit()
 
     def fade(self, keep: float) -> None:
         """What was measured is worth `keep` of itself, the rest is what was believed first; for times of silence."""
         self._sums = keep * self._sums + (1.0 - keep) * self._first
+        self._left = keep * self._left + 1.0 - keep
         self._fit()
+
+    @property
+    def slope(self) -> float:
+        """Milliseconds per kilobyte."""
+        return self._slope
 
     def ms(self, payload_bytes: float) -> float:
         """Expected time for a payload of this size."""

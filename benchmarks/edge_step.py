@@ -36,6 +36,7 @@ from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
 from edge_runtime.stream import Stream
 from edge_runtime.ticket import Rules
+from edge_runtime.worker_link import WorkerLink
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles, wire
@@ -89,17 +90,18 @@ def make_loop(
     policy_file = PolicyFile(bundle_id=bundle.id, exits=tuple(ExitSection() for _ in range(exits)))
     objective = policy_file.objective.build()
     decides = make_policy(policy, exits=exits, rng=np.random.default_rng(0), objective=objective, params=bandit)
-    offloader = Offloader(
+    link = WorkerLink(
         transport.connect("memory://worker"),
         wire.Hello(0, "bench", bundle.id, policy_file.id, ()),
         classes=len(bundle.manifest.labels),
         exits=exits,
         ledger=Ledger(32),
         breaker=Breaker(),
-        codecs={"hidden": ("u8z", CODECS.load("u8z")()), "input": ("webp", CODECS.load("webp")())},
         clock=time.monotonic,
         on_change=lambda _: None,
     )
+    codecs = {kind: (name, CODECS.load(name)()) for kind, name in (("hidden", "u8z"), ("input", "webp"))}
+    offloader = Offloader([link], codecs, clock=time.monotonic, rng=np.random.default_rng(0))
     prefix, costs = Prefix(bundle, backend), CostBook(profile, LinkModel(20.0, 1.0))
     budget = TimeBudget(Timing(10.0, 1.0), costs, time.monotonic)
     rules = Rules(policy_file.reader(), decides, objective, ship_input=True, monitor=DriftMonitor(()))

@@ -21,22 +21,20 @@ from edge_runtime import artefacts
 from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
-from edge_runtime.breaker import Breaker
 from edge_runtime.camera import Camera
 from edge_runtime.config import EdgeConfig, SourceSection
 from edge_runtime.hedge import Hedge
 from edge_runtime.keeping import promise
-from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop, OnOutcome
-from edge_runtime.offload import Offloader
-from edge_runtime.opening import make_source, open_channel
+from edge_runtime.opening import make_offloader, make_source, open_channels
 from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.policy_watch import Follower, PolicyWatch
 from edge_runtime.proposal import Proposals
 from edge_runtime.pulse import Pulse, Supervisor
 from edge_runtime.reload import Reloader
 from edge_runtime.shadow import ShadowDesk
-from edge_runtime.sinks.json_lines import JsonLines
+from edge_runtime.sinks.opening import open_sinks
+from edge_runtime.sinks.sink import close_all, losses
 from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
 from edge_runtime.ticket import Ticket
@@ -60,30 +58,36 @@ class EdgeApp:
 
     Args:
         config: checked.
-        channel: replaces the configured transport; for tests and for people who embed the loop.
+        channels: replace the configured ones, by the worker's address; for people who embed the camera.
         sources: replace the configured ones, by camera.
+        on_outcome: called with every outcome, in a thread of its own; it may take its time, as a sink may.
 
     Raises:
         SplitError: bundle, policy, profile, keys or a source are not usable; nothing is left running.
     """
 
     def __init__(
-        self, config: EdgeConfig, *, channel: Channel | None = None, sources: Mapping[str, Source] | None = None
+        self,
+        config: EdgeConfig,
+        *,
+        channels: Mapping[str, Channel] | None = None,
+        sources: Mapping[str, Source] | None = None,
+        on_outcome: Callable[[Outcome], Any] | None = None,
     ) -> None:
-        self._stack = ExitStack()
+        self._stack, self._on_outcome = ExitStack(), on_outcome
         with ExitStack() as undo:
             undo.callback(self._stack.close)
-            self._build(config, channel, sources or {})
+            self._build(config, channels, sources or {})
             undo.pop_all()
 
-    def _build(self, config: EdgeConfig, channel: Channel | None, sources: Mapping[str, Source]) -> None:
+    def _build(self, config: EdgeConfig, channels: Mapping[str, Channel] | None, sources: Mapping[str, Source]) -> None:
         loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
         self._config, self._model, self._stopping, self._dropped = config, loaded.bundle.manifest.name, False, 0
         self._pulse = Pulse(Supervisor(), time.monotonic)
         self._reloader: Reloader | None = None
         self._together = config.together
-        self.channel = channel or open_channel(config.link)
-        self._stack.callback(self.channel.close)
+        channels = channels or open_channels(config.link, self._stack)
+        self._channel, *self._others = channels.values()
         self.metrics, self.tally = EdgeMetrics(), Tally()
         self._proposals = Proposals(lambda line: log.warning("proposal", found=line))
         self._stack.callback(self._proposals.close)
@@ -94,7 +98,10 @@ class EdgeApp:
             for name, own in config.cameras().items()
         }
         self._stack.callback(self._shadow.close)  # before the cameras: it still has something to note
-        self._offloader = self._make_offloader(config, loaded)
+        told = lambda worker, line: log.info("link", worker=worker, change=line)  # noqa: E731
+        self._offloader = make_offloader(config, channels, loaded, told)
+        states = dict(zip(channels, (link.breaker for link in self._offloader.links), strict=True))
+        self.metrics.watch_breakers(lambda: {worker: breaker.state for worker, breaker in states.items()})
         self.loop = self._make_loop(config)
         self._watch_for_metrics(loaded)
         self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
@@ -119,7 +126,7 @@ class EdgeApp:
             limit=section.limit,
             every=section.every,
             clock=time.monotonic,
-            wake=self.channel.wake,
+            wake=self.wake,
         )
 
     def _make_loop(self, config: EdgeConfig) -> EdgeLoop:
@@ -160,37 +167,18 @@ class EdgeApp:
         refused = lambda line: log.error("policy refused, the old one stays", reason=line)  # noqa: E731
         check = self._deployment.probe.check
         followers = {name: Follower(camera.artefacts, refused, check) for name, camera in self.cameras.items()}
-        watch = PolicyWatch(followers, self.channel.wake)
+        watch = PolicyWatch(followers, self.wake)
         self._stack.callback(watch.close)
         return watch
-
-    def _make_offloader(self, config: EdgeConfig, loaded: Artefacts) -> Offloader:
-        self._breaker = Breaker(
-            failures=config.link.failures,
-            probe_every_s=config.link.probe_every_ms / 1e3,
-            answer_within_s=config.deadline_ms / 1e3,
-        )
-        return Offloader(
-            self.channel,
-            loaded.hello(),
-            classes=len(self._deployment.prefix.labels),
-            exits=self._deployment.prefix.exits,
-            ledger=Ledger(config.link.in_flight),
-            breaker=self._breaker,
-            codecs=loaded.codecs(),
-            clock=time.monotonic,
-            on_change=lambda line: log.info("link", change=line),
-        )
 
     def _listeners(self, config: EdgeConfig) -> list[OnOutcome]:
         listeners: list[OnOutcome] = [self._count, self.tally]
         if config.decisions:
             listeners.append(lambda outcome, record: self.cameras[outcome.camera].write(record))
-        if config.outcomes:
-            sink = JsonLines(config.outcomes)
-            self._stack.callback(sink.close)
-            listeners.append(sink)
-        return listeners
+        self._sinks = open_sinks(config, lambda name, line: log.info("sink", name=name, peer=line), self._on_outcome)
+        self._stack.callback(close_all, self._sinks)
+        self.metrics.watch_sinks(lambda: losses(self._sinks))
+        return [*listeners, *self._sinks]
 
     def _count(self, outcome: Outcome, record: FrameRecord) -> None:
         self.metrics.answered(outcome.camera, outcome.where, outcome.degraded, outcome.latency_ms, outcome.marked)
@@ -272,19 +260,25 @@ class EdgeApp:
         """What happened since the start, as JSON types."""
         slots = {name: camera.feed.slot for name, camera in self.cameras.items()}
         told = self.tally.summary({name: (slot.offered, slot.dropped) for name, slot in slots.items()})
+        if lost := losses(self._sinks):
+            told["outcomes_lost"] = lost
         return {**told, "audits": self.auditor.tally.summary()} if self.auditor.tally.drawn else told
 
     def stop(self, *_: int | FrameType | None) -> None:
         """End `run` soon; usable as a signal handler."""
         self._stopping = True
         self._pulse.end()
-        self.channel.wake()
+        self.wake()
+
+    def wake(self) -> None:
+        """End a wait for frames and messages; from any thread."""
+        self._channel.wake()
 
     def handle_signals(self, read: Callable[[], EdgeConfig]) -> None:
         """SIGTERM and SIGINT drain: what is in flight gets its outcome.  SIGHUP calls `read` for the settings again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
-        self._reloader = Reloader(self._config, read, self.cameras, self._deployment.probe.check, self.channel.wake)
+        self._reloader = Reloader(self._config, read, self.cameras, self._deployment.probe.check, self.wake)
         signal.signal(signal.SIGHUP, self._reloader.ask)
 
     def _done(self) -> bool:
@@ -298,8 +292,7 @@ class EdgeApp:
     def _wait(self) -> None:
         due_at_s = self.loop.next_event_at()
         left_s = PATIENCE_S if due_at_s is None else due_at_s - time.monotonic()
-        self.channel.wait(min(PATIENCE_S, max(0.0, left_s)))
-        self.metrics.breaker("open" if self._breaker.is_open else "closed")
+        self._channel.wait(min(PATIENCE_S, max(0.0, left_s)), *self._others)
         dropped = sum(camera.feed.slot.dropped for camera in self.cameras.values())
         self.metrics.dropped(dropped - self._dropped)
         self._dropped = dropped

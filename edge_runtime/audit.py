@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bandits.policy import Answer, Observation
-from edge_runtime.offload import Loss, Offloader, Reply
+from edge_runtime.offload import Offloader
 from edge_runtime.ticket import Ticket, parcel_of
+from edge_runtime.worker_link import Loss, Reply
 from split_core.errors import CodecError
 from split_core.readings import Reading
 from split_core.telemetry.audit import AuditRecord, AuditTally

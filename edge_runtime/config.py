@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from split_core.config import Section
 from split_core.policy import BanditSection
 
 CAMERA = "{camera}"  # in a path: the camera's name
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return value
+
+
+Several = Annotated[tuple[str, ...], BeforeValidator(_listed)]  # written as a text, or as a list of texts
 
 
 class SourceSection(Section):
@@ -32,30 +41,34 @@ class SourceSection(Section):
 
 
 class LinkSection(Section):
-    """The worker, and how patient to be with it.
+    """The workers, and how patient to be with them.
 
     Attributes:
-        address: `tcp://host:port`; empty runs without any cloud.
+        address: `tcp://host:port`, or a list of them; empty runs without any cloud.
         transport: name in `split_core.transport.TRANSPORTS`.
-        server_key: the worker's public key file (`.key`); CURVE is on when it is given.
+        server_key: the workers' public key file (`.key`), or one for each; CURVE is on when it is given.
         secret_key: this device's own `.key_secret`; a throw-away pair when absent.
         plain: must be true to run without CURVE.
-        in_flight: offloads at most that wait for an answer.
+        in_flight: offloads at most that wait for one worker's answer.
         failures: lost offloads in a row that open the breaker.
-        probe_every_ms: how often to look for the worker while the breaker is open.
+        probe_every_ms: how often to look for a worker while its breaker is open.
         hedge: go on here with frames whose answers take longer than expected; the first full answer wins.
+        mb_per_hour: payloads at most, for a link that is metered; 0 is without limit.
+        max_per_s: offloads at most; 0 is without limit.
         base_ms, ms_per_kb: what to believe of the link before anything was measured.
     """
 
-    address: str = ""
+    address: Several = ()
     transport: str = "zmq"
-    server_key: str = ""
+    server_key: Several = ()
     secret_key: str = ""
     plain: bool = False
     in_flight: int = Field(default=32, ge=1)
     failures: int = Field(default=2, ge=1)
     probe_every_ms: float = Field(default=200.0, gt=0)
     hedge: bool = False
+    mb_per_hour: float = Field(default=0.0, ge=0)
+    max_per_s: float = Field(default=0.0, ge=0)
     base_ms: float = Field(default=20.0, ge=0)
     ms_per_kb: float = Field(default=1.0, ge=0)
 
@@ -63,6 +76,10 @@ class LinkSection(Section):
     def _is_safe(self) -> LinkSection:
         if self.address and not self.server_key and not self.plain:
             raise ValueError("give server_key (the worker's .key file), or plain: true to send in the clear")
+        if len(self.server_key) > 1 and len(self.server_key) != len(self.address):
+            raise ValueError(f"{len(self.server_key)} server_key for {len(self.address)} address: one, or one for each")
+        if len(set(self.address)) < len(self.address):
+            raise ValueError("address: one worker is listed twice")
         return self
 
 
@@ -90,6 +107,32 @@ class StreamSection(Section):
     source: SourceSection
     metadata: dict[str, str] = Field(default_factory=dict)
     deadline_ms: float = Field(default=0.0, ge=0)
+
+
+class SinkSection(Section):
+    """Where outcomes go; further keys are what that kind takes: `path`, `address`, ...
+
+    Attributes:
+        kind: name in `edge_runtime.sinks.SINKS`.
+        only: which outcomes, words of `edge_runtime.sinks.wanted.WANTED`; several mean any of them.
+        queue: outcomes that may wait for a peer that is slow or away; further ones are lost, and counted.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+    only: tuple[Literal["all", "changed", "degraded", "marked"], ...] = Field(default=("all",), min_length=1)
+    queue: int = Field(default=4096, ge=1)
+
+    @field_validator("only", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, only: Any) -> Any:
+        return (only,) if isinstance(only, str) else only
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What that kind takes."""
+        return dict(self.model_extra or {})
 
 
 class EdgeConfig(Section):
@@ -121,7 +164,7 @@ class EdgeConfig(Section):
         decisions: the decision log; empty keeps none.
         decisions_mb: rotated when it has reached so many megabytes.
         decisions_keep: so many rotated files stay beside it.
-        outcomes: JSON lines of all outcomes, a file or "-" for standard output; empty writes none.
+        outcomes: sinks.  A text is short for JSON lines: a file, or "-" for standard output; empty writes none.
         http: `host:port` for health and metrics; empty serves none.
         ready_file: JSON with the addresses, written when the loop runs.
         seed: of the policy's randomness.
@@ -153,10 +196,17 @@ class EdgeConfig(Section):
     decisions: str = ""
     decisions_mb: float = Field(default=64.0, gt=0)
     decisions_keep: int = Field(default=4, ge=1)
-    outcomes: str = ""
+    outcomes: tuple[SinkSection, ...] = ()
     http: str = ""
     ready_file: str = ""
     seed: int = 0
+
+    @field_validator("outcomes", mode="before")
+    @classmethod
+    def _path_is_a_sink(cls, outcomes: Any) -> Any:
+        if isinstance(outcomes, str):
+            return [{"kind": "jsonl", "path": outcomes}] if outcomes else []
+        return [outcomes] if isinstance(outcomes, dict) else outcomes
 
     @model_validator(mode="after")
     def _has_time(self) -> EdgeConfig:

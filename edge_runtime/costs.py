@@ -13,6 +13,7 @@ import numpy as np
 
 from bandits.link_estimate import LinkModel as LinkModel
 from bandits.policy import Costs
+from edge_runtime.greetings import Greeting
 from edge_runtime.way import Way
 from split_core.objective import Objective
 from split_core.profiles import HwProfile
@@ -78,6 +79,11 @@ class CostBook:
         self.way.lost(payload_bytes, waited_ms - self.way.queue_ms - self._cloud_ms[cut])
         self._reprice()
 
+    def observe_greeting(self, greeting: Greeting) -> None:
+        """A greeting was answered: the way, where no offload has told of it."""
+        self.way.greeted(greeting.payload_bytes, greeting.way_ms, greeting.idle_s)
+        self._reprice()
+
     def observe_queue(self, queue_ms: float) -> None:
         """How long a frame's offload waited in the worker; an audit, which lets others pass, says nothing of that."""
         self.way.waited(queue_ms)
@@ -104,6 +110,10 @@ class CostBook:
     def ship_ms(self, cut: int) -> float:
         """Expected time from handing over the payload of `cut` to its answer."""
         return self._encode_ms[cut] + self.way.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
+
+    def payload_bytes(self, cut: int) -> float:
+        """Expected size of the payload of `cut`."""
+        return self._payload_bytes[cut]
 
     def costs(self, objective: Objective, *, ship_input: bool) -> Costs:
         """What a policy is told, in units of its objective; priced anew after every offload and every 16 frames.

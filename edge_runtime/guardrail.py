@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from split_core.errors import ConfigError
+from edge_runtime.functions import function_at
 from split_core.readings import Reading
-from split_core.registry import resolve
 
 Rule = Callable[..., Any]
 
@@ -61,17 +58,4 @@ def guardrail_at(location: str, tell: Callable[[str], None]) -> Guardrail:
         ConfigError: there is no such function.
         MissingExtra: the module, or one that it imports, is not installed.
     """
-    module, _, name = location.partition(":")
-    if not module or not name:
-        raise ConfigError(f"guardrail: expected package.module:function, got {location!r}")
-    before = list(sys.path)
-    sys.path.insert(0, os.getcwd())
-    try:
-        rule = resolve(location, "guardrail")
-    except AttributeError as error:
-        raise ConfigError(f"guardrail: {module} has no {name!r}") from error
-    finally:
-        sys.path[:] = before
-    if not callable(rule):
-        raise ConfigError(f"guardrail: {location} is no function")
-    return Guardrail(rule, tell)
+    return Guardrail(function_at("guardrail", location), tell)

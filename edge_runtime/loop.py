@@ -14,13 +14,14 @@ from bandits.policy import Answer, Context, Deeper, Observation, Plan, Ship
 from edge_runtime.audit import Audit, Auditor
 from edge_runtime.deployment import Deployment
 from edge_runtime.hedge import Hedge
-from edge_runtime.offload import Loss, Offloader, Reply
+from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import deepen_together
 from edge_runtime.sources.base import Frame
 from edge_runtime.stream import Stream, Turns
 from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, parcel_of, record_of, watch
 from edge_runtime.together import companions, may_wait_for_all
+from edge_runtime.worker_link import Loss, Reply
 from split_core.drift.monitor import Finding
 from split_core.errors import BackendError, CodecError, DataError
 from split_core.readings import Reading
@@ -63,6 +64,7 @@ class EdgeLoop:
     ) -> None:
         self.together, self._hedge = together, hedge
         self._turns = Turns(streams)
+        self._shared = streams[0].deployment  # all but the budget
         self._on_outcome, self._on_drift, self._on_shadowed = tuple(on_outcome), on_drift, on_shadowed
         self._auditor, self._offloader, self._clock = auditor, offloader, clock
         self._started_s = clock()
@@ -85,13 +87,17 @@ class EdgeLoop:
         return min((at for at in (self._offloader.next_event_at(), late_at_s) if at is not None), default=None)
 
     def _use_idle_time(self) -> bool:
-        """No frame waits: go on with one whose answer is late, or audit; True when something was computed."""
+        """No frame waits: go on with one whose answer is late, or audit and greet; True when something was computed."""
         ticket = self._hedge.pick(self._clock()) if self._hedge else None
         if ticket is not None:
             self._deepen_late(ticket)
-        elif self._auditor:
+            return True
+        if self._auditor:
             self._auditor.idle()
-        return ticket is not None
+        heard = self._offloader.greet(self._clock())
+        if heard:
+            self._shared.costs.observe_greeting(heard)
+        return False
 
     def _deepen_late(self, ticket: Ticket) -> None:
         """One segment of a shipped frame; behind the last one it has its answer, and the policy the full network's."""

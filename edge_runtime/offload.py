@@ -1,139 +1,79 @@
-"""The device's half of the conversation with a worker: payloads out, verdicts in.
-
-Pure apart from the channel it is given: it never blocks and never raises for a network reason.
-"""
+"""The way to the cloud: one worker or several, what may be sent, and who gets it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from edge_runtime.breaker import Breaker
-from edge_runtime.ledger import Ledger
+from edge_runtime.allowance import Allowance
+from edge_runtime.greetings import Greeting
+from edge_runtime.worker_link import Loss, Parcel, Reply, Sending, WorkerLink
 from split_core import wire
 from split_core.codecs.base import Codec, Encoded
-from split_core.errors import WireError
 from split_core.tensors import Array
-from split_core.transport.base import Channel
-
-PROBES_BEFORE_SAYING_SO = 5  # a connection that is just being made is not worth a line
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A payload, packed.
-
-    Attributes:
-        cut: where the worker starts.
-        tensors: encoded.
-        encode_ms: how long that took.
-    """
-
-    cut: int
-    tensors: tuple[Encoded, ...]
-    encode_ms: float
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of all tensors."""
-        return sum(len(tensor.data) for tensor in self.tensors)
-
-
-@dataclass(frozen=True)
-class InFlight:
-    """One offload in the ledger: what is needed to go on when its answer comes, or does not."""
-
-    ticket: object  # the loop's own: which frame this is
-    parcel: Parcel
-    sent_at_s: float
-    idle_s: float  # before it
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A verdict that found its entry.
-
-    Attributes:
-        ticket: as given to `submit`.
-        logits: (C,) float32 of exit `exit`.
-        link_ms: round trip without the worker's queue and compute.
-        idle_s: how long nothing had been sent before it.
-    """
-
-    ticket: object
-    exit: int
-    logits: Array
-    link_ms: float
-    queue_ms: float
-    cloud_ms: float
-    idle_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """An offload that will not be answered: `reason` is "timeout", "busy" or "refused"."""
-
-    ticket: object
-    reason: str
-    waited_ms: float = 0.0  # of a timeout
 
 
 class Offloader:
-    """Packs, sends, and matches answers to what was sent.
+    """Packs payloads and finds a worker for each: of two that are drawn, the one that has less to do.
+
+    A worker that cannot be sent to, or is busy, is passed over while there is another.
 
     Args:
-        channel: owned by the loop's thread.
-        hello: what to say at connect; its `request_id` is replaced.
-        classes: how many logits a verdict has.
-        exits: K.
-        ledger, breaker: pure bookkeeping.
+        links: to the workers.
         codecs: `hidden` and `input` codec, by name.
         clock: monotonic seconds.
-        on_change: told in one line when the link's state changes.
+        rng: draws workers.
+        allowance: of what may be sent.
+
+    Attributes:
+        links, allowance: as given.
     """
 
     def __init__(
         self,
-        channel: Channel,
-        hello: wire.Hello,
-        *,
-        classes: int,
-        exits: int,
-        ledger: Ledger[InFlight],
-        breaker: Breaker,
+        links: Sequence[WorkerLink],
         codecs: dict[str, tuple[str, Codec]],
+        *,
         clock: Callable[[], float],
-        on_change: Callable[[str], None],
+        rng: np.random.Generator,
+        allowance: Allowance | None = None,
     ) -> None:
-        self._channel, self._hello = channel, hello
-        self._classes, self._exits = classes, exits
-        self._ledger, self._breaker = ledger, breaker
-        self._codecs, self._clock, self._on_change = codecs, clock, on_change
-        self._said, self._unanswered = "", 0
-        self._audits: Ledger[InFlight] = Ledger(1)
+        if not links:
+            raise ValueError("expected at least one link; one that leads nowhere is `transport.nobody`")
+        self.links, self._codecs, self._clock, self._rng = tuple(links), codecs, clock, rng
+        self.allowance = allowance or Allowance()
         self._sent_at_s = float("-inf")
 
     def introduce(self, hello: wire.Hello, codecs: dict[str, tuple[str, Codec]]) -> None:
         """Another policy file is in force: say so from now on, and pack as it says."""
-        self._hello, self._codecs = hello, codecs
+        self._codecs = codecs
+        for link in self.links:
+            link.hello = hello
 
     def available(self, now: float) -> bool:
         """May a frame be offloaded now?"""
-        return self._breaker.allows(now) and not self._ledger.full
+        return self.allowance.allows(now) and any(link.available(now) for link in self.links)
 
     def reachable(self, now: float) -> bool:
-        """Is there a worker, and does it want anything?"""
-        return self._breaker.allows(now)
+        """Is there a worker that wants anything, and may it be sent?"""
+        return self.allowance.allows(now) and any(link.breaker.allows(now) for link in self.links)
 
     def quiet(self, now: float) -> bool:
         """Could something be sent that disturbs nobody: is nothing in flight?"""
-        return self.reachable(now) and not len(self._ledger) and not self._audits.full
+        return self.reachable(now) and not any(link.in_flight or link.auditing for link in self.links)
 
     def idle_s(self, now: float) -> float:
         """How long nothing has been sent."""
         return now - self._sent_at_s
+
+    def greet(self, now: float) -> Greeting | None:
+        """While nothing is in flight: measure the ways to the workers; the shortest one that was measured since."""
+        if any(link.in_flight or link.auditing for link in self.links):
+            return None
+        idle_s = self.idle_s(now)
+        heard = [greeting for link in self.links if (greeting := link.greet(idle_s))]
+        return min(heard, key=lambda greeting: greeting.way_ms, default=None)
 
     def pack(self, cut: int, tensors: Sequence[Array]) -> tuple[Encoded, ...]:
         """Encode what crosses `cut`.
@@ -153,127 +93,61 @@ class Offloader:
             deadline_at_s: when the answer is of no use any more.
             due_at_s: when to give it up, so that there is time for a local answer.
         """
-        now, request_id = self._clock(), self._ledger.new_id()
-        sent = InFlight(ticket, parcel, now, self.idle_s(now))
-        if self._ledger.full or not self._send(request_id, parcel, (deadline_at_s - now) * 1e3):
-            self._fail(now, "nobody to send to")
+        now = self._clock()
+        codec = self._codecs[_kind(parcel.cut)][0]
+        return self._find(Sending(ticket, parcel, codec, deadline_at_s, due_at_s, self.idle_s(now)), now)
+
+    def _find(self, sending: Sending, now: float) -> bool:
+        return any(self._send(link, sending, now) for link in self._candidates(now))
+
+    def _candidates(self, now: float) -> list[WorkerLink]:
+        """Those that may be asked, the best first: the less busy of two that are drawn, then the rest."""
+        able = [link for link in self.links if link.available(now)]
+        if len(able) > 1:
+            able = [able[place] for place in self._rng.permutation(len(able))]
+            able[:2] = sorted(able[:2], key=lambda link: (link.in_flight, link.queue_ms))
+        return able
+
+    def _send(self, link: WorkerLink, sending: Sending, now: float) -> bool:
+        if not link.send(sending):
             return False
-        self._ledger.open(request_id, sent, due_at_s)
+        self._sent_at_s = self._clock()
+        self.allowance.spend(sending.parcel.payload_bytes, now)
         return True
 
     def submit_audit(self, parcel: Parcel, ticket: object, *, patience_s: float) -> bool:
-        """Send what no frame waits for; False when there is nobody to send to.
-
-        It leaves the breaker alone, lost or answered: what is late for a frame is not for an audit.
-        """
-        now, request_id = self._clock(), self._ledger.new_id()
-        sent = InFlight(ticket, parcel, now, self.idle_s(now))
-        if not self.quiet(now) or not self._send(request_id, parcel, patience_s * 1e3):
+        """Send what no frame waits for; False when there is nobody to send to."""
+        now = self._clock()
+        if not self.quiet(now):
             return False
-        self._audits.open(request_id, sent, now + patience_s)
-        return True
-
-    def _send(self, request_id: int, parcel: Parcel, left_ms: float) -> bool:
-        codec = self._codecs[_kind(parcel.cut)][0]
-        message = wire.Offload(request_id, self._hello.bundle_id, parcel.cut, codec, left_ms, parcel.tensors)
-        if not self._channel.send(wire.encode(message)):
+        codec, until_s = self._codecs[_kind(parcel.cut)][0], now + patience_s
+        sending = Sending(ticket, parcel, codec, until_s, until_s, self.idle_s(now))
+        link = next(link for link in self.links if link.breaker.allows(now))
+        if not link.send_audit(sending):
             return False
         self._sent_at_s = self._clock()
+        self.allowance.spend(parcel.payload_bytes, now)
         return True
 
     def poll(self) -> list[Reply | Loss]:
         """Everything that was answered, refused or lost since the last call; sends probes that are due."""
-        events: list[Reply | Loss] = []
-        while (frames := self._channel.receive()) is not None:
-            event = self._take(frames)
-            if event is not None:
-                events.append(event)
+        events = [event for link in self.links for event in link.poll()]
+        return [event for event in events if not self._went_on(event)]
+
+    def _went_on(self, event: Reply | Loss) -> bool:
+        """Was it sent back by a busy worker, and taken by another one?"""
+        if not isinstance(event, Loss) or event.sending is None:
+            return False
         now = self._clock()
-        while (entry := self._ledger.pop_due(now)) is not None:
-            self._fail(now, "no answer in time")
-            events.append(Loss(entry.ticket, "timeout", (now - entry.sent_at_s) * 1e3))
-        while (entry := self._audits.pop_due(now)) is not None:
-            events.append(Loss(entry.ticket, "timeout"))
-        if self._breaker.probe_due(now):
-            self._probe(now)
-        return events
+        return now < event.sending.due_at_s and self.allowance.allows(now) and self._find(event.sending, now)
 
     def next_event_at(self) -> float | None:
         """When `poll` must be called at the latest; None when nothing is pending."""
-        moments = [at for at in (self.next_due_at(), self._breaker.probe_at()) if at is not None]
-        return min(moments, default=None)
+        return min((at for link in self.links if (at := link.next_event_at()) is not None), default=None)
 
     def next_due_at(self) -> float | None:
         """When the next offload will be given up; None when nothing is in flight."""
-        return self._ledger.next_due_at()
-
-    def _probe(self, now: float) -> None:
-        request_id = self._ledger.new_id()
-        self._breaker.probed(request_id, now)
-        self._unanswered += 1
-        if self._unanswered == PROBES_BEFORE_SAYING_SO:
-            self._say("no worker answers; every frame is answered here")
-        hello = self._hello
-        self._channel.send(
-            wire.encode(wire.Hello(request_id, hello.camera, hello.bundle_id, hello.policy_id, hello.codecs))
-        )
-
-    def _take(self, frames: list[bytes]) -> Reply | Loss | None:
-        try:
-            message = wire.decode(frames)
-        except WireError:  # a worker that answers garbage is one that does not answer
-            return None
-        self._unanswered = 0
-        if isinstance(message, wire.Welcome):
-            if message.bundle_id == self._hello.bundle_id and self._breaker.probe_answered(
-                message.request_id, self._clock()
-            ):
-                self._say(f"connected to {message.worker}")
-            return None
-        if isinstance(message, wire.Verdict):
-            return self._take_verdict(message)
-        return self._take_refusal(message) if isinstance(message, wire.Refusal) else None
-
-    def _take_verdict(self, verdict: wire.Verdict) -> Reply | None:
-        logits = np.frombuffer(verdict.logits, np.float32)
-        if logits.size != self._classes or not 1 <= verdict.exit <= self._exits or not np.isfinite(logits).all():
-            return None  # not an answer of this network: its frame goes on to its local one
-        entry = self._ledger.close(verdict.request_id)
-        if entry is not None:
-            self._breaker.succeeded()
-        else:
-            entry = self._audits.close(verdict.request_id)
-        if entry is None:
-            return None
-        total_ms = (self._clock() - entry.sent_at_s) * 1e3
-        link_ms = max(0.0, total_ms - verdict.queue_ms - verdict.cloud_ms)
-        return Reply(entry.ticket, verdict.exit, logits, link_ms, verdict.queue_ms, verdict.cloud_ms, entry.idle_s)
-
-    def _take_refusal(self, refusal: wire.Refusal) -> Loss | None:
-        now = self._clock()
-        if refusal.code in ("mismatch", "version"):
-            self._breaker.trip(now)
-            self._say(f"the worker refuses this device: {refusal.reason}")
-        elif refusal.code in ("busy", "stopping"):
-            self._breaker.hold(now + refusal.retry_after_ms / 1e3)
-        entry = self._ledger.close(refusal.request_id)
-        if entry is not None and refusal.code in ("malformed", "failed"):
-            self._fail(now, refusal.reason)
-        entry = entry or self._audits.close(refusal.request_id)
-        if entry is None:
-            return None
-        return Loss(entry.ticket, "busy" if refusal.code in ("busy", "stopping") else "refused")
-
-    def _fail(self, now: float, reason: str) -> None:
-        was_open = self._breaker.is_open
-        self._breaker.failed(now)
-        if self._breaker.is_open and not was_open:
-            self._say(f"cloud lost: {reason}")
-
-    def _say(self, line: str) -> None:
-        if line != self._said:
-            self._said = line
-            self._on_change(line)
+        return min((at for link in self.links if (at := link.next_due_at()) is not None), default=None)
 
 
 def _kind(cut: int) -> str:

@@ -1,17 +1,33 @@
-"""Names in a camera's configuration become a source of frames and a way to the worker."""
+"""Names in a camera's configuration become a source of frames and a way to the workers."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
-from edge_runtime.config import LinkSection, SourceSection
+import numpy as np
+
+from edge_runtime.allowance import Allowance
+from edge_runtime.artefacts import Artefacts
+from edge_runtime.breaker import Breaker
+from edge_runtime.config import EdgeConfig, LinkSection, SourceSection
+from edge_runtime.greetings import Greetings
+from edge_runtime.ledger import Ledger
+from edge_runtime.offload import Offloader
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
+from edge_runtime.worker_link import WorkerLink
 from split_core.errors import ConfigError
 from split_core.transport import TRANSPORTS
 from split_core.transport.base import Channel
 from split_core.transport.keys import device_curve
 from split_core.transport.nobody import Nobody
+
+WORKER_STREAM = 2  # of randomness, beside the policy's own and the audits'
 
 
 def make_source(section: SourceSection) -> Source:
@@ -29,17 +45,59 @@ def make_source(section: SourceSection) -> Source:
     return source
 
 
-def open_channel(link: LinkSection) -> Channel:
-    """The way to the worker; one that leads nowhere when no address is given.
+def open_channels(link: LinkSection, closing: ExitStack) -> dict[str, Channel]:
+    """The ways to the workers by their addresses; one that leads nowhere when there is none.
+
+    Args:
+        link: as configured.
+        closing: is given what closes them.
 
     Raises:
         ConfigError: keys cannot be read.
-        LinkError: the address is not one.
+        LinkError: an address is not one.
     """
     if not link.address:
-        return Nobody()
-    curve = None
-    if link.server_key:
-        curve = device_curve(Path(link.server_key), Path(link.secret_key) if link.secret_key else None)
-    channel: Channel = TRANSPORTS.load(link.transport)(curve).connect(link.address)
-    return channel
+        return {"": Nobody()}
+    channels: dict[str, Channel] = {}
+    secret = Path(link.secret_key) if link.secret_key else None
+    keys = link.server_key if len(link.server_key) > 1 else link.server_key * len(link.address)
+    for address, key in zip_longest(link.address, keys):
+        curve = device_curve(Path(key), secret) if key else None
+        channels[address] = TRANSPORTS.load(link.transport)(curve).connect(address)
+        closing.callback(channels[address].close)
+    return channels
+
+
+def make_offloader(
+    config: EdgeConfig, channels: Mapping[str, Channel], loaded: Artefacts, tell: Callable[[str, str], None]
+) -> Offloader:
+    """The way to the cloud.
+
+    Args:
+        config: checked.
+        channels: by address.
+        loaded: bundle and policy, which say what a worker must have.
+        tell: given a worker's address, and in one line what has changed.
+    """
+    link, manifest = config.link, loaded.bundle.manifest
+    links = [
+        WorkerLink(
+            channel,
+            loaded.hello(),
+            classes=len(manifest.labels or ()),
+            exits=manifest.exits,
+            ledger=Ledger(link.in_flight),
+            breaker=Breaker(
+                failures=link.failures,
+                probe_every_s=link.probe_every_ms / 1e3,
+                answer_within_s=config.deadline_ms / 1e3,
+            ),
+            clock=time.monotonic,
+            on_change=partial(tell, address),
+            greetings=Greetings(),
+        )
+        for address, channel in channels.items()
+    ]
+    allowance = Allowance(link.mb_per_hour * 1e6, link.max_per_s)
+    rng = np.random.default_rng((config.seed, WORKER_STREAM))
+    return Offloader(links, loaded.codecs(), clock=time.monotonic, rng=rng, allowance=allowance)

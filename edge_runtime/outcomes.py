@@ -30,6 +30,7 @@ class Outcome:
         marked: why a person should look: "unsure", "guardrail", "uncertified", "never_early" where nothing deeper
             could be asked; empty when nobody need.
         camera: that saw the frame.
+        captured_at: when, in seconds since 1970, by the clock as it was at the time of the outcome.
     """
 
     seq: int
@@ -44,6 +45,7 @@ class Outcome:
     drifted: bool = False
     marked: str = ""
     camera: str = ""
+    captured_at: float = 0.0
 
 
 class Tally:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bandits.guard import Guard
 from bandits.policy import Plan, Policy
 from edge_runtime.deployment import Deployment
-from edge_runtime.offload import Offloader, Parcel, Reply
+from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Run
 from edge_runtime.raw import Raw
 from edge_runtime.sources.base import Frame
+from edge_runtime.worker_link import Parcel, Reply
 from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.objective import Objective
 from split_core.readings import Reader, Reading
@@ -140,9 +142,12 @@ def parcel_of(ticket: Ticket, cut: int, offloader: Offloader) -> Parcel:
     return Parcel(cut, tensors, (prefix.clock() - started_s) * 1e3)
 
 
-def outcome_of(ticket: Ticket, ending: Ending, now: float, marked: str = "") -> Outcome:
-    """What the camera's owner gets."""
+def outcome_of(
+    ticket: Ticket, ending: Ending, now: float, marked: str = "", wall: Callable[[], float] = time.time
+) -> Outcome:
+    """What the camera's owner gets; ages are measured on the clock that does not jump."""
     reading, labels = ending.reading, ticket.deployment.prefix.labels
+    age_s = now - ticket.frame.captured_at_s
     return Outcome(
         seq=ticket.frame.seq,
         label=reading.label,
@@ -151,11 +156,12 @@ def outcome_of(ticket: Ticket, ending: Ending, now: float, marked: str = "") -> 
         exit=reading.exit,
         where=ending.where,
         degraded=ending.degraded,
-        latency_ms=(now - ticket.frame.captured_at_s) * 1e3,
+        latency_ms=age_s * 1e3,
         late=now > ticket.deadline_at_s,
         drifted=ticket.rules.monitor.void,
         marked=marked,
         camera=ticket.camera,
+        captured_at=wall() - age_s,
     )
 
 

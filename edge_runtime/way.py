@@ -52,6 +52,11 @@ class Way:
             link_ms -= self.rest_ms
         self.link.observe(payload_bytes, link_ms)
 
+    def greeted(self, payload_bytes: int, way_ms: float, idle_s: float) -> None:
+        """A greeting came back: what to believe of offloads where none is known."""
+        rest_ms = self.rest_ms if idle_s >= REST_S else 0.0
+        self.link.believe(way_ms - rest_ms - self.link.slope * payload_bytes / 1e3)
+
     def waited(self, queue_ms: float) -> None:
         """A frame's offload waited so long in the worker."""
         self.queue_ms += RATE * (queue_ms - self.queue_ms)

@@ -95,3 +95,14 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
         raise ConfigError(f"{name}: expected a whole number from {low} to {high}, got {value!r}")
     return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as true or false.
+
+    Raises:
+        ConfigError: neither; names the parameter.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}: expected true or false, got {value!r}")
+    return value

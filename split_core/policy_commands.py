@@ -241,6 +241,8 @@ def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
         ConfigError: an unknown key or a bad value.
     """
     document = policy.model_dump(mode="json")
+    if _renames_bandit(policy, items):
+        document["bandit"]["params"] = {}  # one bandit's parameters say nothing to another
     for item in items:
         key, equals, value = item.partition("=")
         *sections, last = key.split(".")
@@ -254,6 +256,11 @@ def change(policy: PolicyFile, items: list[str]) -> PolicyFile:
         target[last] = yaml.safe_load(value)
     document["version"] = policy.version + 1
     return parsed(document, PolicyFile, "policy")
+
+
+def _renames_bandit(policy: PolicyFile, items: list[str]) -> bool:
+    names = [value for key, _, value in (item.partition("=") for item in items) if key == "bandit.name"]
+    return bool(names) and names[-1] != policy.bandit.name
 
 
 VERBS: dict[str, Callable[[Request], Told]] = {

@@ -1,46 +1,80 @@
-"""Outcomes as JSON lines, to a file or to standard output."""
+"""Outcomes as JSON lines, to a file that is rotated or to standard output."""
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from edge_runtime.outcomes import Outcome
-from split_core.telemetry.background import BackgroundWriter
-from split_core.telemetry.decisions import FrameRecord
+from edge_runtime.sinks.base import NOTHING_LOST, as_json
+from split_core.params import whole
+from split_core.telemetry.background import LINGER_S
+from split_core.telemetry.chain import rotate
+
+STANDARD_OUTPUT = 1
 
 
 class JsonLines:
-    """Appends one line per outcome, from a thread of its own.
+    """Appends one line per outcome.
 
     Args:
-        path: a file, or "-" for standard output.
+        path: a file, a pipe, or "-" for standard output.
+        max_bytes: the file becomes `path.1`, that `path.2`, ... when it has reached this size.
+        keep: how many of those stay.
     """
 
-    def __init__(self, path: str) -> None:
+    at_once, linger_s = 1000, LINGER_S
+
+    def __init__(self, *, path: str = "-", max_bytes: int = 64_000_000, keep: int = 4) -> None:
         self._path = None if path == "-" else Path(path)
-        self._writer = BackgroundWriter(self._append, "outcomes")
+        self._max_bytes, self._keep = whole("max_bytes", max_bytes, 1, 1 << 50), whole("keep", keep, 1, 10_000)
 
-    @property
-    def lost(self) -> int:
-        """Outcomes that could not be written."""
-        return self._writer.lost
-
-    def __call__(self, outcome: Outcome, _: FrameRecord) -> None:
-        """Take one outcome."""
-        self._writer.put(outcome)
+    def open(self) -> None:
+        """Nothing: the file is opened for every writing, so that it may be moved away."""
 
     def close(self) -> None:
-        """Write what is queued."""
-        self._writer.close()
+        """Nothing is open."""
 
-    def _append(self, outcomes: list[Outcome]) -> None:
-        text = "".join(json.dumps(asdict(outcome)) + "\n" for outcome in outcomes)
+    def deliver(self, outcomes: Sequence[Outcome], _: threading.Event) -> Mapping[str, int]:
+        """Append; a disk that is full or a pipe that is closed loses them."""
+        text = "".join(as_json(outcome) + "\n" for outcome in outcomes).encode()
+        try:
+            self._append(text)
+        except OSError:
+            return {"unwritable": len(outcomes)}
+        return NOTHING_LOST
+
+    def _append(self, text: bytes) -> None:
         if self._path is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(text)
+            # Not through `sys.stdout`: a thread that hangs with its lock in hand would abort the interpreter's end.
+            return _write_all(STANDARD_OUTPUT, text)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # there is none yet, or it cannot be moved and grows on
+            if self._path.stat().st_size >= self._max_bytes:
+                rotate(self._path, self._keep)
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _write_or_nothing(handle, text)
+        finally:
+            os.close(handle)
+        return None
+
+
+def _write_or_nothing(handle: int, text: bytes) -> None:
+    """All of it; on a disk that is full, what was written of it is taken back, for half a line spoils the next."""
+    size = os.fstat(handle).st_size
+    try:
+        _write_all(handle, text)
+    except OSError:
+        with suppress(OSError):  # a pipe has no size
+            os.ftruncate(handle, size)
+        raise
+
+
+def _write_all(handle: int, text: bytes) -> None:
+    rest = memoryview(text)
+    while rest:
+        rest = rest[os.write(handle, rest) :]

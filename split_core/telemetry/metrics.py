@@ -53,7 +53,7 @@ class EdgeMetrics:
         self._frames: Counter[tuple[str, str, str]] = Counter()
         self._latency = Distribution(FRAME_SECONDS)
         self._dropped = self._payload_bytes = 0
-        self._breaker = ""
+        self._breakers: Callable[[], Mapping[str, str]] = dict
         self._drift: dict[str, Callable[[], DriftMonitor]] = {}
         self._marked: Counter[str] = Counter()
         self._guardrail_errors: Callable[[], int] = int
@@ -62,6 +62,7 @@ class EdgeMetrics:
         self._audits: Callable[[], AuditTally] = AuditTally
         self._promise: dict[str, Callable[[], Promise | None]] = {}
         self._hedges: Mapping[str, int] = {}
+        self._sinks_lost: Callable[[], Mapping[str, Mapping[str, int]]] = dict
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -89,6 +90,10 @@ class EdgeMetrics:
         """Read who answered frames that were hedged at every scrape."""
         self._hedges = won
 
+    def watch_sinks(self, lost: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        """Read how many outcomes were lost on their way at every scrape, by sink and reason."""
+        self._sinks_lost = lost
+
     def answered(self, camera: str, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
 
@@ -112,11 +117,9 @@ class EdgeMetrics:
         """Count one offload."""
         self._payload_bytes += payload_bytes
 
-    def breaker(self, state: str) -> None:
-        """Say which of `BREAKER_STATES` the breaker is in."""
-        if state not in BREAKER_STATES:
-            raise ValueError(f"breaker state must be one of {', '.join(BREAKER_STATES)}, got {state!r}")
-        self._breaker = state
+    def watch_breakers(self, states: Callable[[], Mapping[str, str]]) -> None:
+        """Read which of `BREAKER_STATES` each worker's breaker is in at every scrape."""
+        self._breakers = states
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry, for every scrape."""
@@ -135,11 +138,15 @@ class EdgeMetrics:
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
         yield CounterMetricFamily("offramp_frames_dropped", "Frames that were never read.", value=self._dropped)
+        lost = [((sink, why), n) for sink, reasons in self._sinks_lost().items() for why, n in reasons.items()]
+        text = "Outcomes that a sink wanted and did not get out."
+        yield _counters("offramp_outcomes_lost", text, ("sink", "reason"), lost)
         yield CounterMetricFamily("offramp_offload_bytes", "Bytes of tensors sent.", value=self._payload_bytes)
-        breaker = GaugeMetricFamily("offramp_breaker_state", "1 for the state it is in.", labels=("state",))
-        for name in BREAKER_STATES:
-            breaker.add_metric((name,), float(name == self._breaker))
-        yield breaker
+        breakers = GaugeMetricFamily("offramp_breaker_state", "1 for the state it is in.", labels=("worker", "state"))
+        for worker, state in self._breakers().items():
+            for name in BREAKER_STATES:
+                breakers.add_metric((worker, name), float(name == state))
+        yield breakers
         yield from _of_monitors({camera: monitor() for camera, monitor in self._drift.items()})
 
 

@@ -20,8 +20,13 @@ class Channel(Protocol):
     def receive(self) -> list[bytes] | None:
         """The next message, or None when there is none yet."""
 
-    def wait(self, timeout_s: float) -> None:
-        """Return when there is something to receive, when `wake` was called, or after `timeout_s`."""
+    def wait(self, timeout_s: float, *others: Channel) -> None:
+        """Return when there is something to receive, when `wake` was called, or after `timeout_s`.
+
+        Args:
+            timeout_s: at most; 0 only looks.
+            others: channels of the same transport; something to receive there ends the wait, too.
+        """
 
     def wake(self) -> None:
         """End a `wait`, now or the next one.  May be called from any thread."""
@@ -46,7 +51,7 @@ class Listener(Protocol):
         """Hand over one message for `peer`; False when it is gone or cannot keep up."""
 
     def wait(self, timeout_s: float) -> None:
-        """As `Channel.wait`."""
+        """As `Channel.wait`, for itself alone."""
 
     def wake(self) -> None:
         """As `Channel.wake`."""

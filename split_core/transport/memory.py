@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from split_core.errors import LinkError
-from split_core.transport.base import Frames
+from split_core.transport.base import Channel, Frames
 
 MAX_QUEUED = 64
 
@@ -104,7 +104,7 @@ class MemoryChannel:
         """See `Channel.receive`."""
         return self.inbox.popleft() if self.inbox else None
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, *others: Channel) -> None:
         """Nothing can arrive while the only thread waits."""
 
     def wake(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from split_core.transport.base import Frames
+from split_core.transport.base import Channel, Frames
 
 
 class Nobody:
@@ -21,7 +21,7 @@ class Nobody:
         """Always None."""
         return None
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, *others: Channel) -> None:
         """See `Channel.wait`."""
         self._woken.wait(timeout_s)
         self._woken.clear()

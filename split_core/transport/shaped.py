@@ -254,9 +254,9 @@ class ShapedChannel:
         """See `Channel.receive`."""
         return self._inner.receive()
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, *others: Channel) -> None:
         """See `Channel.wait`."""
-        self._inner.wait(timeout_s)
+        self._inner.wait(timeout_s, *(other._inner if isinstance(other, ShapedChannel) else other for other in others))
 
     def wake(self) -> None:
         """See `Channel.wake`."""

@@ -16,7 +16,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from split_core.errors import LinkError
-from split_core.transport.base import Frames
+from split_core.transport.base import Channel, Frames
 from split_core.transport.keys import Curve
 from split_core.wire import MAX_HEADER_BYTES, MAX_TENSOR_BYTES
 
@@ -78,10 +78,11 @@ class _End:
         self._mouth.setblocking(False)
         self._sources: list[Any] = [(self._socket, zmq.POLLIN), (self._ear.fileno(), zmq.POLLIN)]
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, *others: Channel) -> None:
         """See `Channel.wait`; rounds up to whole milliseconds."""
-        ready = zmq.zmq_poll(self._sources, max(0, math.ceil(timeout_s * 1000.0)))
-        if any(source is not self._socket for source, _ in ready):
+        sources = [*self._sources, *((end._socket, zmq.POLLIN) for end in others if isinstance(end, _End))]
+        ready = zmq.zmq_poll(sources, max(0, math.ceil(timeout_s * 1000.0)))
+        if any(isinstance(source, int) for source, _ in ready):
             with suppress(BlockingIOError):
                 self._ear.recv(4096)
 

@@ -59,3 +59,56 @@ def test_holding_passes():
     assert not breaker.allows(1.9)
     assert breaker.allows(2.0)
     assert not breaker.is_open
+
+
+def half_open(now: float = 0.0) -> Breaker:
+    """It was open after failures, and a probe was answered at `now`."""
+    breaker = closed(now - 1.0)
+    for _ in range(2):
+        breaker.failed(now - 0.5)
+    breaker.probed(2, now - 0.01)
+    assert breaker.probe_answered(2, now)
+    return breaker
+
+
+def test_after_an_outage_one_frame_is_tried_at_a_time_and_its_answer_closes_it():
+    breaker = half_open()
+    assert breaker.state == "half_open"
+    assert breaker.allows(0.0)
+    breaker.sent()
+    assert not breaker.allows(0.0)
+    breaker.succeeded()
+    assert breaker.state == "closed"
+    assert breaker.allows(0.0)
+
+
+def test_a_trial_that_comes_back_unread_leaves_room_for_the_next():
+    breaker = half_open()
+    breaker.sent()
+    breaker.refused()
+    assert breaker.state == "half_open"
+    assert breaker.allows(0.0)
+
+
+def test_lost_trials_make_the_next_probe_wait_longer_and_an_answer_forgets_them():
+    breaker, now, waits = half_open(), 0.0, []
+    for number in range(3, 9):
+        breaker.sent()
+        breaker.failed(now, breaker.epoch)
+        due_at_s = breaker.probe_at()
+        assert due_at_s is not None
+        waits.append(round(due_at_s - now, 6))
+        now = due_at_s
+        breaker.probed(number, now)
+        assert breaker.probe_answered(number, now)
+    assert waits == [0.2, 0.4, 0.8, 1.6, 1.6, 1.6]
+    breaker.succeeded()
+    breaker.failed(now)
+    breaker.failed(now)
+    assert breaker.probe_at() == now
+
+
+def test_what_was_sent_before_it_opened_does_not_count_again():
+    breaker = half_open()
+    breaker.failed(0.0, breaker.epoch - 1)
+    assert breaker.state == "half_open"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 
 from bandits.build import make_policy
 from bandits.policy import Costs
+from edge_runtime.allowance import Allowance
 from edge_runtime.audit import Auditor
 from edge_runtime.breaker import Breaker
 from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.deployment import Deployment
+from edge_runtime.greetings import Greetings
 from edge_runtime.hedge import Hedge
 from edge_runtime.ledger import Ledger
 from edge_runtime.loop import EdgeLoop
@@ -28,9 +31,11 @@ from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import NewestFrame
 from edge_runtime.stream import Stream
 from edge_runtime.ticket import Rules
+from edge_runtime.worker_link import WorkerLink
 from split_core import bundle as bundles
 from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.bundle import Bundle
 from split_core.codecs.affine import Affine8Zstd
 from split_core.codecs.image import Pixels
 from split_core.criteria.base import Criterion
@@ -42,7 +47,7 @@ from split_core.profiles import Timing as StepTiming
 from split_core.readings import ExitCalibration, Reader
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord
-from split_core.transport.memory import MemoryTransport
+from split_core.transport.memory import MemoryListener, MemoryTransport
 
 DEADLINE_S, MARGIN_S = 0.1, 0.02
 AUDIT_PATIENCE_S = 0.5
@@ -110,7 +115,10 @@ class World:
 
     Attributes:
         answer: an offload or a hello to what the worker says, or None for silence.
+        answers: the same by the worker's address.
+        heard: messages by worker and kind.
         fates: of the messages in either direction, in order; then `Fate()`.
+        greets: is the way measured by greetings, too?  They would take fates that a script means for others.
     """
 
     bundle_dir: Path
@@ -125,6 +133,10 @@ class World:
     audit: float = 0.0
     cameras: int = 1
     hedge: Hedge | None = None
+    workers: int = 1
+    allowance: Allowance | None = None
+    answers: dict[str, Callable[[wire.Message], list[bytes | memoryview] | None]] = field(default_factory=dict)
+    greets: bool = False
 
     def __post_init__(self) -> None:
         self.clock = EventClock()
@@ -138,9 +150,8 @@ class World:
         hardware = profile(exits, bundle.id)
         self._transport = MemoryTransport(self._deliver)
         self._fates = iter(self.fates)
-        self.listener = self._transport.listen(ADDRESS)
-        self.breaker = Breaker(failures=2, probe_every_s=0.05, answer_within_s=DEADLINE_S)
-        self.ledger: Ledger = Ledger(capacity=8)
+        self.listeners = [self._transport.listen(f"{ADDRESS}-{n}") for n in range(self.workers)]
+        self.heard: Counter[str] = Counter()
         self.made = make_policy(
             self.policy, exits=exits, rng=np.random.default_rng(self.seed), objective=OBJECTIVE, params=self.params
         )
@@ -148,16 +159,14 @@ class World:
         prefix = Prefix(bundle, OnnxRuntimeBackend(), pace=pace, clock=self.clock)
         self.costs = CostBook(hardware, LinkModel(10.0, 1.0))
         self.audits: list[AuditRecord] = []
+        self.links = [self._link(n, bundle) for n in range(self.workers)]
+        self.breaker, self.ledger = self.links[0].breaker, self.links[0]._ledger
         offloader = Offloader(
-            self._transport.connect(ADDRESS),
-            wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
-            classes=4,
-            exits=exits,
-            ledger=self.ledger,
-            breaker=self.breaker,
-            codecs={"hidden": ("u8z", Affine8Zstd()), "input": ("pixels", Pixels())},
+            self.links,
+            {"hidden": ("u8z", Affine8Zstd()), "input": ("pixels", Pixels())},
             clock=self.clock,
-            on_change=self.changes.append,
+            rng=np.random.default_rng(self.seed + 200),
+            allowance=self.allowance,
         )
         self.auditor = Auditor(
             offloader,
@@ -188,6 +197,24 @@ class World:
             hedge=self.hedge,
         )
 
+    def _link(self, number: int, bundle: Bundle) -> WorkerLink:
+        return WorkerLink(
+            self._transport.connect(f"{ADDRESS}-{number}"),
+            wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
+            classes=4,
+            exits=self.exits,
+            ledger=Ledger(capacity=8),
+            breaker=Breaker(failures=2, probe_every_s=0.05, answer_within_s=DEADLINE_S),
+            clock=self.clock,
+            on_change=self.changes.append,
+            greetings=Greetings() if self.greets else None,
+        )
+
+    @property
+    def listener(self) -> MemoryListener:
+        """Of the first worker."""
+        return self.listeners[0]
+
     def priced(self) -> Costs:
         """What the policy is told now."""
         return self.costs.costs(OBJECTIVE, ship_input=self.ship_input)
@@ -201,7 +228,7 @@ class World:
 
     def restart_worker(self, down_s: float, up_s: float) -> None:
         """Nobody listens between these moments, in seconds from now."""
-        self.clock.at(self.clock.now + down_s, self.listener.close)
+        self.clock.at(self.clock.now + down_s, lambda: self.listener.close())
         self.clock.at(self.clock.now + up_s, self._come_back)
 
     def play(self, seconds: float) -> None:
@@ -218,7 +245,7 @@ class World:
         return (np.eye(4, dtype=np.float32)[label] * 9).tobytes()
 
     def _come_back(self) -> None:
-        self.listener = self._transport.listen(ADDRESS)
+        self.listeners[0] = self._transport.listen(f"{ADDRESS}-0")
 
     def _show(self, seq: int, pixels: np.ndarray) -> None:
         self.frames[seq] = self.clock.now
@@ -230,12 +257,15 @@ class World:
             self.clock.at(self.clock.now + fate.delay_s * (copy + 1), lambda: (put(), self._work()))
 
     def _work(self) -> None:
-        while (received := self.listener.receive()) is not None:
-            peer, frames = received
-            message = wire.decode(frames)
-            reply = self.answer(message) if self.answer else self.default_answer(message)
-            if reply is not None:
-                self.listener.send(peer, reply)
+        for listener in self.listeners:
+            while (received := listener.receive()) is not None:
+                peer, frames = received
+                message = wire.decode(frames)
+                self.heard[f"{listener.address} {type(message).__name__}"] += 1
+                answer = self.answers.get(listener.address) or self.answer or self.default_answer
+                reply = answer(message)
+                if reply is not None:
+                    listener.send(peer, reply)
 
     def default_answer(self, message: wire.Message) -> list[bytes | memoryview] | None:
         """A healthy worker: label 3 for everything."""

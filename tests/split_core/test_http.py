@@ -100,12 +100,11 @@ def test_a_camera_counts_its_frames() -> None:
     metrics.answered("door", "edge", "timeout", 100.0)
     metrics.dropped(3)
     metrics.shipped(1234)
-    metrics.breaker("open")
+    metrics.watch_breakers(lambda: {"tcp://gpu:5555": "open"})
     value = metrics.registry.get_sample_value
     assert value("offramp_frames_total", {"camera": "door", "where": "edge", "reason": "timeout"}) == 1
     assert value("offramp_frame_seconds_sum") == pytest.approx(0.152)
     assert value("offramp_frames_dropped_total") == 3
     assert value("offramp_offload_bytes_total") == 1234
-    assert [value("offramp_breaker_state", {"state": s}) for s in ("closed", "half_open", "open")] == [0, 0, 1]
-    with pytest.raises(ValueError, match="breaker state"):
-        metrics.breaker("ajar")
+    states = [{"worker": "tcp://gpu:5555", "state": state} for state in ("closed", "half_open", "open")]
+    assert [value("offramp_breaker_state", labels) for labels in states] == [0, 0, 1]
