@@ -20,7 +20,17 @@ from rich.table import Table
 HERE = Path(__file__).parent
 NOT_BENCHMARKS = {"__init__", "all", "criteria_data", "families", "harness", "models", "modules"}
 NOT_BENCHMARKS |= {"cifar_data", "cifar_train", "criteria_cifar", "criteria_pcee", "criteria_plot", "resnet"}
-NOT_BENCHMARKS |= {"bandit_peers", "drift_damage", "drift_stream", "regret_traces", "sentiment", "text_drift"}
+NOT_BENCHMARKS |= {
+    "outage_client",
+    "outage_site",
+    "outage_spoiler",
+    "bandit_peers",
+    "drift_damage",
+    "drift_stream",
+    "regret_traces",
+    "sentiment",
+    "text_drift",
+}
 NEED_TORCH = {"pretrained"}
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -65,12 +65,21 @@ class Background:
         log: gets its output, standard and error.
         ready_file: written by the process when it is ready; None does not wait.
         talks: keep standard output and input open, for `say` and `hear`.
+        program: that gets the words, instead of `offramp`.
 
     Raises:
         StepFailed: it ended, or was not ready in time; nothing is left running.
     """
 
-    def __init__(self, words: list[str], log: Path, *, ready_file: Path | None = None, talks: bool = False) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        log: Path,
+        *,
+        ready_file: Path | None = None,
+        talks: bool = False,
+        program: Sequence[str] = (),
+    ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         if ready_file:
             ready_file.unlink(missing_ok=True)
@@ -79,7 +88,12 @@ class Background:
         self._file: IO[str] = log.open("a", encoding="utf-8")
         pipe = subprocess.PIPE if talks else None
         self.process = subprocess.Popen(
-            command(*words), stdin=pipe, stdout=pipe or self._file, stderr=self._file, text=True, env=environment()
+            [*(program or command()), *words],
+            stdin=pipe,
+            stdout=pipe or self._file,
+            stderr=self._file,
+            text=True,
+            env=environment(),
         )
         with ExitStack() as undo:
             undo.callback(self.end)
