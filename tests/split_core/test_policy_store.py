@@ -12,8 +12,8 @@ from split_core import policy as policies
 from split_core.cli import main
 from split_core.errors import PolicyFileError
 from split_core.policy import ExitSection, PolicyFile
-from split_core.policy_history import Entry, line_of_actives
 from split_core.policy_store import PolicyStore, name_of
+from split_core.version_history import Entry, line_of_actives
 
 BUNDLE, OTHER = "a" * 64, "b" * 64
 

@@ -1,4 +1,4 @@
-"""What was done with a folder of policies: JSON lines, each chained to the one before by its SHA-256."""
+"""What was done with a folder of versions: JSON lines, each chained to the one before by its SHA-256."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from split_core.errors import PolicyFileError, reason
+from split_core.errors import ArtefactError, PolicyFileError, reason
 from split_core.files import sha256_of
 from split_core.telemetry.chain import GENESIS, drop_unfinished_line
 
@@ -20,8 +20,8 @@ class Entry:
     Attributes:
         at: time of day, ISO 8601 with its zone.
         who: user@host.
-        what: "add", "promote" or "rollback".
-        name: the version's file.
+        what: "add", "promote" or "rollback"; of releases also "try" and "refuse".
+        name: of the version.
         to: the pointer that was moved to it.
         was: where that pointer stood before; empty for nowhere.
     """
@@ -34,22 +34,26 @@ class Entry:
     was: str
 
 
-def read(path: Path) -> list[Entry]:
+def read(path: Path, error_of: type[ArtefactError] = PolicyFileError) -> list[Entry]:
     """All entries, oldest first; a last line that was never finished is left out.
 
+    Args:
+        path: the file.
+        error_of: what is raised, for the kind of versions.
+
     Raises:
-        PolicyFileError: a line is damaged, or the chain is broken; says which line.
+        ArtefactError: a line is damaged, or the chain is broken; says which line.
     """
-    lines = _lines(path)
+    lines = _lines(path, error_of)
     digest, entries = GENESIS, []
     for number, line in enumerate(lines, 1):
         try:
             before, value = json.loads(line)
             entries.append(Entry(**value))
         except (ValueError, TypeError) as error:
-            raise PolicyFileError(f"{path}, line {number}: no line of a history ({reason(error)})") from error
+            raise error_of(f"{path}, line {number}: no line of a history ({reason(error)})") from error
         if before != digest:
-            raise PolicyFileError(f"{path}, line {number}: the hash chain is broken; lines were changed or removed")
+            raise error_of(f"{path}, line {number}: the hash chain is broken; lines were changed or removed")
         digest = sha256_of(line)
     return entries
 
@@ -87,12 +91,10 @@ def line_of_actives(entries: Sequence[Entry], active: str) -> list[str]:
     return line
 
 
-def _lines(path: Path) -> list[bytes]:
+def _lines(path: Path, error_of: type[ArtefactError] = PolicyFileError) -> list[bytes]:
     try:
         return path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise PolicyFileError(
-            f"{path}: cannot be read ({error.strerror}); expected the folder of a policy store"
-        ) from error
+        raise error_of(f"{path}: cannot be read ({error.strerror}); expected the folder of a store") from error
