@@ -68,10 +68,13 @@ class ExitCalibration:
 
 def softmax(logits: Array, temperature: float = 1.0) -> FloatArray:
     """Class probabilities of (..., C) logits, in float64; safe for large logits."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    result: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
-    return result
+    powers: FloatArray = np.array(logits, np.float64)  # a copy: everything below happens in place, for every frame
+    if temperature != 1.0:
+        powers /= temperature
+    powers -= powers.max(axis=-1, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
 
 
 class Reader:
