@@ -47,6 +47,9 @@ COMMANDS = {
     "link": Command("split_core.commands:link", "", "Put a slow link between a camera and a worker."),
     "replay": Command("bandits.cli:replay_command", "", "Play policies over a trace, with the trivial ones beside."),
     "policy": Command("split_core.policy_commands:policy_command", "", "Show, check, change, promote policy files."),
+    "release": Command(
+        "split_core.release_commands:release_command", "", "Bundle, policy and profile as one: try, promote, roll back."
+    ),
     "report": Command("bandits.report.cli:report", "report", "Draw the report of a run as one HTML file."),
 }
 

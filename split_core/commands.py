@@ -24,13 +24,14 @@ def keys(
     folder: Annotated[Path, typer.Argument(help="Where to write NAME.key (public) and NAME.key_secret.")],
     name: Annotated[str, typer.Option(help="Whose keys: worker, or a camera's name; or who signs.")] = "worker",
     signing: Annotated[
-        bool, typer.Option("--signing", help="A pair for policy files: NAME.sign, .sign_secret.")
+        bool, typer.Option("--signing", help="A pair for policies and releases: NAME.sign, .sign_secret.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a pair of CURVE keys.  Cameras get the worker's .key; nobody else gets a .key_secret.
 
-    With --signing, a pair of Ed25519 keys for policy files; the public one goes into a camera's `policy_keys`.
+    With --signing, a pair of Ed25519 keys for policy files and releases; the public one goes into a camera's
+    `policy_keys` or `releases.keys`.
     """
     if signing:
         public, secret = resolve("split_core.signing:make_signing_keys", "offramp keys --signing", "sign")(folder, name)

@@ -5,11 +5,12 @@ turn it into one line on standard error and the exit code of the class:
 
     SplitError                 3
     |-- ConfigError            2   a file or option that a person wrote
-    |-- ArtefactError          3   a file that a machine wrote: bundle, policy, profile, trace
+    |-- ArtefactError          3   a file that a machine wrote: bundle, policy, profile, release, trace
     |   |-- BundleError
     |   |   `-- CertificateError
     |   |-- PolicyFileError
     |   |-- ProfileError
+    |   |-- ReleaseError
     |   `-- TraceError
     |-- ModelError             3   a network that cannot be imported or cut
     |-- DataError              3   labelled samples or frames that do not fit
@@ -77,6 +78,10 @@ class PolicyFileError(ArtefactError):
 
 class ProfileError(ArtefactError):
     """A hardware profile is damaged or belongs to another bundle."""
+
+
+class ReleaseError(ArtefactError):
+    """A release is damaged, not signed, or its store is."""
 
 
 class TraceError(ArtefactError):

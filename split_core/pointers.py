@@ -159,8 +159,8 @@ class Pointers:
             check(line[-2])
             return self.move("rollback", line[-2], "active")
 
-    def drop(self, state: str, name: str, what: str) -> Entry | None:
-        """Take a pointer away, if it still is at `name`; what is told of it is in the history first.
+    def drop(self, state: str, name: str, what: str, why: str) -> Entry | None:
+        """Take a pointer away, if it still is at `name`; `what` was done is in the history first, and `why`.
 
         Raises:
             ArtefactError: the folder cannot be written.
@@ -168,14 +168,14 @@ class Pointers:
         with self.writing():
             if self.at(state) != name:
                 return None
-            entry = self.note(what, name)
+            entry = self.note(what, name, was=name, why=why)
             (self.folder / state).unlink()
         return entry
 
-    def note(self, what: str, name: str, to: str = "", was: str = "") -> Entry:
+    def note(self, what: str, name: str, to: str = "", was: str = "", why: str = "") -> Entry:
         """Into the history; whoever calls is `writing`."""
         who = f"{getpass.getuser()}@{socket.gethostname()}"
-        entry = Entry(self._clock(), who, what, name, to, was)
+        entry = Entry(self._clock(), who, what, name, to, was, why)
         history.append(self.folder / HISTORY, entry)
         return entry
 

@@ -1,6 +1,6 @@
-"""Signatures of policy files: Ed25519, by the library `cryptography` (the extra `sign`).
+"""Signatures of policy files and releases: Ed25519, by the library `cryptography` (the extra `sign`).
 
-A policy's id is the SHA-256 of its content and is checked whenever a file is read, so the id is what is signed.
+The id of either is the SHA-256 of its content and is checked whenever it is read, so the id is what is signed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from split_core.errors import ConfigError, PolicyFileError
-
-# Says what is signed: a signature made for anything else is none for a policy.
-PURPOSE = b"offramp policy 1:"
+from split_core.errors import ArtefactError, ConfigError, PolicyFileError
 
 
 def make_signing_keys(folder: Path, name: str) -> tuple[Path, Path]:
@@ -42,8 +39,13 @@ def make_signing_keys(folder: Path, name: str) -> tuple[Path, Path]:
     return public, secret
 
 
-def sign(policy_id: str, secret: Path) -> str:
-    """The signature of a policy with this id, as `<public key> <signature>` in hex.
+def sign(content_id: str, secret: Path, noun: str = "policy") -> str:
+    """The signature of what has this id, as `<public key> <signature>` in hex.
+
+    Args:
+        content_id: hex.
+        secret: file of the key.
+        noun: what is signed: "policy" or "release".
 
     Raises:
         ConfigError: no such file, or no Ed25519 key in it.
@@ -56,34 +58,45 @@ def sign(policy_id: str, secret: Path) -> str:
         raise ConfigError(f"{secret}: no signing key; make one with 'offramp keys --signing'") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{secret}: expected an Ed25519 key; make one with 'offramp keys --signing'")
-    return f"{_hex(key.public_key())} {key.sign(PURPOSE + policy_id.encode()).hex()}"
+    return f"{_hex(key.public_key())} {key.sign(_message(noun, content_id)).hex()}"
 
 
-def check_signed(policy_id: str, signature: str, signers: Sequence[str], where: str) -> None:
-    """Refuse a policy that none of `signers` (public keys in hex) has signed.
+def check_signed(
+    content_id: str,
+    signature: str,
+    signers: Sequence[str],
+    where: str,
+    noun: str = "policy",
+    error_of: type[ArtefactError] = PolicyFileError,
+) -> None:
+    """Refuse what none of `signers` (public keys in hex) has signed.
 
     Raises:
-        PolicyFileError: unsigned, signed by somebody else, or the signature is of something else.
+        ArtefactError: unsigned, signed by somebody else, or the signature is of something else.
         ConfigError: a key of `signers` is none.
     """
     public, _, value = signature.partition(" ")
     if not value:
-        raise PolicyFileError(f"{where}: not signed, and only signed ones are taken; 'offramp policy sign' does it")
+        how = "'offramp policy sign'" if noun == "policy" else "'offramp release add --key'"
+        raise error_of(f"{where}: not signed, and only signed ones are taken; {how} does it")
     if public.lower() not in {key.strip().lower() for key in signers}:
-        raise PolicyFileError(
-            f"{where}: signed by {public[:12]}, which is none of the {len(signers)} keys trusted here"
-        )
+        raise error_of(f"{where}: signed by {public[:12]}, which is none of the {len(signers)} keys trusted here")
     try:
-        _public(public).verify(bytes.fromhex(value), PURPOSE + policy_id.encode())
+        _public(public).verify(bytes.fromhex(value), _message(noun, content_id))
     except (InvalidSignature, ValueError) as error:
-        raise PolicyFileError(f"{where}: the signature is not of this content; sign it again") from error
+        raise error_of(f"{where}: the signature is not of this content; sign it again") from error
+
+
+def _message(noun: str, content_id: str) -> bytes:
+    """Says what is signed: a signature made for anything else is none for this."""
+    return f"offramp {noun} 1:{content_id}".encode()
 
 
 def _public(text: str) -> Ed25519PublicKey:
     try:
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
     except ValueError as error:
-        raise ConfigError(f"policy_keys: {text[:12]!r} is no Ed25519 public key (64 hex digits)") from error
+        raise ConfigError(f"trusted keys: {text[:12]!r} is no Ed25519 public key (64 hex digits)") from error
 
 
 def _hex(key: Ed25519PublicKey) -> str:

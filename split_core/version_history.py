@@ -24,6 +24,7 @@ class Entry:
         name: of the version.
         to: the pointer that was moved to it.
         was: where that pointer stood before; empty for nowhere.
+        why: of what a machine did by itself.
     """
 
     at: str
@@ -32,6 +33,7 @@ class Entry:
     name: str
     to: str
     was: str
+    why: str = ""
 
 
 def read(path: Path, error_of: type[ArtefactError] = PolicyFileError) -> list[Entry]:
