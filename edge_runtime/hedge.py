@@ -57,6 +57,21 @@ class Hedge:
             self.won[how] += 1
 
 
+def whole(ticket: Ticket) -> bool:
+    """Take a shipped frame one segment further; has it run through the whole network now, and been read?
+
+    Raises:
+        BackendError: the engine refuses.
+    """
+    run = ticket.run
+    assert run is not None
+    run.deepen()
+    done = run.depth == ticket.deployment.prefix.exits
+    if done:
+        ticket.read()
+    return done
+
+
 def _fits(ticket: Ticket) -> bool:
     assert ticket.run is not None
     budget, exits = ticket.deployment.budget, ticket.deployment.prefix.exits

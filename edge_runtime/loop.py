@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Ship
 from edge_runtime.audit import Audit, Auditor
 from edge_runtime.deployment import Deployment
-from edge_runtime.hedge import Hedge
+from edge_runtime.hedge import Hedge, whole
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import deepen_together
@@ -21,10 +21,9 @@ from edge_runtime.sources.base import Frame
 from edge_runtime.stream import Stream, Turns
 from edge_runtime.ticket import NOTHING, Ending, Rules, Ticket, outcome_of, parcel_of, record_of, watch
 from edge_runtime.together import companions, may_wait_for_all
-from edge_runtime.worker_link import Loss, Reply
+from edge_runtime.worker_link import Reply
 from split_core.drift.monitor import Finding
 from split_core.errors import BackendError, CodecError, DataError
-from split_core.readings import Reading
 from split_core.telemetry.decisions import FrameRecord
 
 OnOutcome = Callable[[Outcome, FrameRecord], None]
@@ -101,20 +100,15 @@ class EdgeLoop:
 
     def _deepen_late(self, ticket: Ticket) -> None:
         """One segment of a shipped frame; behind the last one it has its answer, and the policy the full network's."""
-        run = ticket.run
-        assert run is not None
-        assert ticket.parcel is not None
         try:
-            run.deepen()
-            if run.depth < ticket.deployment.prefix.exits:
+            if not whole(ticket):
                 return
-            ticket.read()
         except BackendError:  # the worker may still answer
             self._hedged(ticket, "neither")
             return
         self._close(ticket, "here")
         *readings, verdict = ticket.readings
-        self._teach(ticket, readings, verdict, self._finish(ticket, Ending(verdict, "edge")))
+        ticket.teach(readings, verdict, self._finish(ticket, Ending(verdict, "edge")))
 
     def _close(self, ticket: Ticket, won: str) -> None:
         """A shipped frame gets its outcome now."""
@@ -125,11 +119,6 @@ class EdgeLoop:
     def _hedged(self, ticket: Ticket, won: str) -> None:
         if self._hedge:
             self._hedge.ended(ticket, won)
-
-    def _teach(self, ticket: Ticket, readings: Sequence[Reading], verdict: Reading, cost: float) -> None:
-        if ticket.plan.learns and ticket.parcel:
-            action = Ship(ticket.parcel.cut)
-            ticket.rules.policy.learn(Observation(ticket.plan, tuple(readings), action, verdict, cost))
 
     def _process(self, taken: Sequence[tuple[Stream, Frame]]) -> None:
         tickets = [ticket for stream, frame in taken if (ticket := self._open(stream, frame))]
@@ -250,7 +239,7 @@ class EdgeLoop:
                 self._auditor.settle(ticket, event)
                 continue
             assert isinstance(ticket, Ticket)
-            self._measure(ticket, event)
+            ticket.measure(event)
             if ticket.done:
                 continue
             self._close(ticket, "cloud" if isinstance(event, Reply) else "neither")
@@ -259,19 +248,9 @@ class EdgeLoop:
             else:
                 self._lost.append((ticket, event.reason))
 
-    def _measure(self, ticket: Ticket, event: Reply | Loss) -> None:
-        """What an offload tells of the link and the worker, whether or not its frame still waits."""
-        parcel, costs = ticket.parcel, ticket.deployment.costs
-        assert parcel is not None
-        if isinstance(event, Reply):
-            costs.observe_offload(parcel.cut, parcel.payload_bytes, event.link_ms, event.cloud_ms, event.idle_s)
-            costs.observe_queue(event.queue_ms)
-        elif event.waited_ms:
-            costs.observe_loss(parcel.cut, parcel.payload_bytes, event.waited_ms)
-
     def _take(self, ticket: Ticket, reply: Reply) -> None:
         verdict = ticket.rules.reader.read(reply.exit, reply.logits, None, ticket.readings)
-        self._teach(ticket, ticket.readings, verdict, self._finish(ticket, Ending(verdict, "cloud", reply=reply)))
+        ticket.teach(ticket.readings, verdict, self._finish(ticket, Ending(verdict, "cloud", reply=reply)))
 
     def _lose(self, ticket: Ticket, reason: str) -> None:
         try:

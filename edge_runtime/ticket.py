@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bandits.guard import Guard
-from bandits.policy import Plan, Policy
+from bandits.policy import Observation, Plan, Policy, Ship
 from edge_runtime.deployment import Deployment
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Run
 from edge_runtime.raw import Raw
 from edge_runtime.sources.base import Frame
-from edge_runtime.worker_link import Parcel, Reply
+from edge_runtime.worker_link import Loss, Parcel, Reply
 from split_core.drift.monitor import DriftMonitor, Finding
 from split_core.objective import Objective
 from split_core.readings import Reader, Reading
@@ -94,6 +94,22 @@ class Ticket:
             self.raws.append(Raw.of(run, logits, hidden=shadow.reader.wants_hidden))
         hidden = run.pooled_hidden() if reader.wants_hidden else None
         self.readings.append(reader.read(run.depth, logits, hidden, self.readings, run.tokens))
+
+    def measure(self, event: Reply | Loss) -> None:
+        """What its offload tells of the link and the worker, whether or not it still waits."""
+        parcel, costs = self.parcel, self.deployment.costs
+        assert parcel is not None
+        if isinstance(event, Reply):
+            costs.observe_offload(parcel.cut, parcel.payload_bytes, event.link_ms, event.cloud_ms, event.idle_s)
+            costs.observe_queue(event.queue_ms)
+        elif event.waited_ms:
+            costs.observe_loss(parcel.cut, parcel.payload_bytes, event.waited_ms)
+
+    def teach(self, readings: Sequence[Reading], verdict: Reading, cost: float) -> None:
+        """It was shipped, and its outcome is `verdict`: that is what the policy learns from."""
+        if self.plan.learns and self.parcel:
+            observation = Observation(self.plan, tuple(readings), Ship(self.parcel.cut), verdict, cost)
+            self.rules.policy.learn(observation)
 
     def best(self) -> Reading:
         """The best local reading: one that a guard allows, the most confident, of equals the deeper."""
