@@ -234,6 +234,7 @@ def soak(site: Site, minutes: float, every_s: float) -> dict[str, Any]:
         "samples": len(edge.at_s),
         "happened": happened,
         "edge": growth([edge], total_s),
+        "edge_rss_mb_through_the_run": [round(row[0], 1) for row in edge.values[:: max(1, len(edge.values) // 12)]],
         "worker": growth([life for life in lives.values() if len(life.at_s) > 5], total_s),
     }
 
