@@ -1,0 +1,148 @@
+"""What a release goes through beside the one that runs, and when it is good or bad enough.  Pure: callers pass `now`.
+
+    loading -> comparing -> waiting -> probation -> kept         or, from any of the first four: refused
+
+*Comparing* is by live frames, before any of them is answered by it.  A frame is good when the release answers it in
+time and as the one that runs did.  The release passes when it is proved that at least the share `agree` of frames is
+good, so one that is worse passes with the probability `false_alarm` at most.  *Waiting* is for a worker that has its
+bundle.  In its *probation* it answers all frames, and is refused, which means that the device goes back, when it is
+proved that more frames end badly than before, or that fewer are good than `agree`; a release that is as good as the
+one before is ever refused so with the probability `false_alarm` at most.  All proofs are confidence sequences, so
+looking after every frame costs nothing; they assume frames in no order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bandits.confidence_sequence import ConfidenceSequence
+
+Stage = Literal["loading", "comparing", "waiting", "probation", "kept", "refused"]
+ALARMS = 3  # in a probation: before, after, and agreement; each gets its share of the false alarms
+BLOCK = 5000  # frames: what is remembered of before are the newest 5,000 to 10,000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a release has to show.
+
+    Attributes:
+        agree: share of frames that must be good.
+        frames: compared at most; what is not proved then is not believed.
+        probation_s: how long it may be taken back by itself.
+        worse: by how much the share of frames that end badly may rise.
+        false_alarm: see above.
+    """
+
+    agree: float = 0.8
+    frames: int = 1000
+    probation_s: float = 600.0
+    worse: float = 0.02
+    false_alarm: float = 0.01
+
+
+class Before:
+    """How often frames ended badly lately."""
+
+    def __init__(self) -> None:
+        self._old, self._new = (0, 0), (0, 0)
+
+    def add(self, bad: bool) -> None:
+        """One frame has ended."""
+        count, total = self._new
+        self._new = count + 1, total + bad
+        if count + 1 == BLOCK:
+            self._old, self._new = self._new, (0, 0)
+
+    def upper(self, alpha: float) -> float:
+        """The share is not above this, but for the probability `alpha`."""
+        sequence = ConfidenceSequence(alpha)
+        sequence.count = float(self._old[0] + self._new[0])
+        sequence.total = float(self._old[1] + self._new[1])
+        return sequence.upper()
+
+
+class Trial:
+    """Of one release.
+
+    Args:
+        name: of the release.
+        terms: it has to keep.
+
+    Attributes:
+        name: as given.
+        stage: where it is.
+        why: it was refused.
+        switched: does it answer frames, or did it?
+    """
+
+    def __init__(self, name: str, terms: Terms) -> None:
+        self.name, self._terms = name, terms
+        self.stage: Stage = "loading"
+        self.why, self.switched = "", False
+        self._good = ConfidenceSequence(terms.false_alarm)
+        self._bad = ConfidenceSequence(terms.false_alarm / ALARMS)
+        self._limit, self._until_s = 1.0, 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Is there nothing more to come?"""
+        return self.stage in ("kept", "refused")
+
+    def refuse(self, why: str) -> None:
+        """It is not usable, or not wanted any more."""
+        if not self.ended:
+            self.stage, self.why = "refused", why
+
+    def loaded(self) -> None:
+        """It is in memory, warm and fits."""
+        self._expect("loading")
+        self.stage = "comparing"
+
+    def compared(self, good: bool, how: str = "") -> None:
+        """It was asked about a frame that the other one has answered.
+
+        Args:
+            good: answered the same, and in time?
+            how: it was not, in a few words.
+        """
+        if self.stage not in ("comparing", "probation"):
+            return
+        self._good.add(float(good))
+        agree, shares = self._terms.agree, f"{self._good.total:.0f} of {self._good.count:.0f} frames"
+        proved = self._good.doubts(agree)
+        if proved and self._good.mean < agree:
+            self.refuse(f"{shares} were answered as before and in time, expected {agree:.0%}; the last one: {how}")
+        elif self.stage == "comparing" and proved:
+            self.stage = "waiting"
+        elif self.stage == "comparing" and self._good.count >= self._terms.frames:
+            self.refuse(f"{shares} were answered as before and in time, that {agree:.0%} are was not proved")
+
+    def switch(self, before: Before, now: float) -> None:
+        """From here on it answers; `before` tells how the other one did."""
+        self._expect("waiting")
+        share = self._terms.false_alarm / ALARMS
+        self.stage, self.switched = "probation", True
+        self._good = ConfidenceSequence(share)
+        self._limit = min(before.upper(share) + self._terms.worse, 1.0 - 1e-9)
+        self._until_s = now + self._terms.probation_s
+
+    def answered(self, bad: bool) -> None:
+        """One of its own frames has ended."""
+        if self.stage != "probation":
+            return
+        self._bad.add(float(bad))
+        if bad and self._bad.mean > self._limit and self._bad.doubts(self._limit):
+            self.refuse(
+                f"{self._bad.total:.0f} of {self._bad.count:.0f} frames ended badly, expected {self._limit:.1%}"
+            )
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        if self.stage == "probation" and now >= self._until_s:
+            self.stage = "kept"
+
+    def _expect(self, stage: Stage) -> None:
+        if self.stage != stage:
+            raise ValueError(f"expected a release that is {stage}, this one is {self.stage}")
