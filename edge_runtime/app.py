@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
-import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +17,7 @@ import structlog
 
 from edge_runtime import artefacts
 from edge_runtime.adoption import Adoption
+from edge_runtime.announcement import announce
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
 from edge_runtime.camera import Camera
@@ -39,10 +38,9 @@ from edge_runtime.sources.base import Source
 from edge_runtime.sources.feed import Feed
 from edge_runtime.ticket import Ticket
 from edge_runtime.together import best_size
-from split_core.files import write_atomically
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord
-from split_core.telemetry.http import Health, HealthServer
+from split_core.telemetry.http import Health
 from split_core.telemetry.metrics import EdgeMetrics
 from split_core.telemetry.shadow import ShadowRecord
 from split_core.transport.base import Channel
@@ -154,6 +152,7 @@ class EdgeApp:
         metrics.watch_shadow(lambda: shadow.tally, lambda: shadow.lost)
         metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
         metrics.watch_audits(lambda: auditor.tally)
+        metrics.watch_unwritten(lambda: {name: camera.unwritten for name, camera in self.cameras.items()})
         if self._hedge:
             metrics.watch_hedges(self._hedge.won)
         for name, camera in self.cameras.items():
@@ -186,19 +185,13 @@ class EdgeApp:
             self.metrics.shipped(record.payload_bytes)
 
     def _serve(self, config: EdgeConfig) -> None:
-        addresses = {"pid": str(os.getpid()), "started_at_s": repr(time.monotonic())}
-        if config.http:
-            health = Health(
-                live=lambda: self._pulse.alive,
-                ready=lambda: not self._stopping and any(camera.sees for camera in self.cameras.values()),
-                models=lambda name: name == self._model,
-                registry=self.metrics.registry,
-            )
-            server = HealthServer(config.http, health)
-            self._stack.callback(server.close)
-            addresses["http"] = server.url
-        if config.ready_file:
-            write_atomically(Path(config.ready_file), json.dumps(addresses).encode())
+        health = Health(
+            live=lambda: self._pulse.alive,
+            ready=lambda: not self._stopping and any(camera.sees for camera in self.cameras.values()),
+            models=lambda name: name == self._model,
+            registry=self.metrics.registry,
+        )
+        announce(config, health, self._stack)
 
     def warm_up(self) -> None:
         """Run something blank through the network, and see that every camera's rules can read it.
@@ -262,6 +255,9 @@ class EdgeApp:
         told = self.tally.summary({name: (slot.offered, slot.dropped) for name, slot in slots.items()})
         if lost := losses(self._sinks):
             told["outcomes_lost"] = lost
+        unwritten = {name: sum(camera.unwritten.values()) for name, camera in self.cameras.items()}
+        if any(unwritten.values()):
+            told["unwritten"] = unwritten
         return {**told, "audits": self.auditor.tally.summary()} if self.auditor.tally.drawn else told
 
     def stop(self, *_: int | FrameType | None) -> None:

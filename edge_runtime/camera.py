@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,25 @@ class Camera:
         self.name, self.feed, self.artefacts = name, feed, loaded
         self.stream = Stream(name, feed.slot, loaded.rules(), deployment)
         path = Path(config.state) if config.state else None
-        self.memory = PolicyMemory(path, loaded.ids, every_s=STATE_EVERY_S, clock=clock)
+        self.memory = PolicyMemory(
+            path, loaded.ids, every_s=STATE_EVERY_S, clock=clock, tell=partial(_tell_file, name, config.state)
+        )
         if path:
             log.info("state", camera=name, found=self.memory.restore(self.stream.rules))
-        self._decisions = self._log(config, loaded.ids) if config.decisions else None
+        self._decisions = self._log(name, config, loaded.ids) if config.decisions else None
         self.keeping = Keeping(
             self.tell_drift, lambda value: self.note("envelope", value), lambda found: propose(self.artefacts, found)
         )
 
     @staticmethod
-    def _log(config: EdgeConfig, ids: dict[str, str]) -> DecisionLog:
-        max_bytes = int(config.decisions_mb * 1e6)
-        return DecisionLog(Path(config.decisions), ids, max_bytes=max_bytes, keep=config.decisions_keep)
+    def _log(name: str, config: EdgeConfig, ids: dict[str, str]) -> DecisionLog:
+        max_bytes, tell = int(config.decisions_mb * 1e6), partial(_tell_file, name, config.decisions)
+        return DecisionLog(Path(config.decisions), ids, max_bytes=max_bytes, keep=config.decisions_keep, tell=tell)
+
+    @property
+    def unwritten(self) -> dict[str, int]:
+        """What its disk did not take: records of the decision log, savings of the state."""
+        return {"decisions": self._decisions.lost if self._decisions else 0, "state": self.memory.unsaved}
 
     @property
     def sees(self) -> bool:
@@ -130,3 +138,7 @@ class Camera:
         self.memory.close(self.stream.rules)
         if self._decisions:
             self._decisions.close()
+
+
+def _tell_file(camera: str, path: str, line: str) -> None:
+    log.warning("disk", camera=camera, file=path, change=line)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edge_runtime.ticket import Rules
 from split_core.errors import PolicyFileError
-from split_core.files import write_atomically
+from split_core.files import drop_unfinished, write_atomically
 from split_core.policy_state import KEEP, PolicyState, document, read_states
 from split_core.telemetry.background import BackgroundWriter
+from split_core.telemetry.writability import Writability
 
 
 class PolicyMemory:
@@ -20,11 +21,19 @@ class PolicyMemory:
         binding: ids that must be the same for the state to be of use.
         every_s: time between two savings.
         clock: monotonic seconds.
+        tell: told in one line when the file cannot be written, and when it can again.
     """
 
     def __init__(
-        self, path: Path | None, binding: dict[str, str], *, every_s: float, clock: Callable[[], float]
+        self,
+        path: Path | None,
+        binding: dict[str, str],
+        *,
+        every_s: float,
+        clock: Callable[[], float],
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._file_is = Writability(tell)
         self._path, self._binding, self._every_s, self._clock = path, binding, every_s, clock
         self._next_at_s = clock() + every_s
         self._before: list[PolicyState] = []  # of other policies, newest first
@@ -32,8 +41,15 @@ class PolicyMemory:
         if path:
             self._writer = BackgroundWriter(self._write, "policy-state", capacity=2)
 
+    @property
+    def unsaved(self) -> int:
+        """Savings that the disk did not take; each holds all that was learned, so the next one makes up for it."""
+        return self._writer.lost if self._writer else 0
+
     def restore(self, rules: Rules) -> str:
         """Go on from the file; returns one line that says what was found."""
+        if self._path:
+            drop_unfinished(self._path)
         try:
             states = read_states(self._path) if self._path else []
         except PolicyFileError as error:
@@ -92,4 +108,9 @@ class PolicyMemory:
 
     def _write(self, documents: list[list[PolicyState]]) -> None:
         assert self._path is not None
-        write_atomically(self._path, document(documents[-1]))
+        try:
+            write_atomically(self._path, document(documents[-1]))
+        except OSError as error:
+            self._file_is.refused(error)
+            raise
+        self._file_is.well()

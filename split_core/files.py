@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -56,6 +57,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def drop_unfinished(path: Path) -> None:
+    """Remove what a process that died while it wrote `path` has left beside it; for who alone writes there."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):
+            left.unlink()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from edge_runtime.sinks.base import NOTHING_LOST, as_json
 from split_core.params import whole
 from split_core.telemetry.background import LINGER_S
 from split_core.telemetry.chain import rotate
+from split_core.telemetry.writability import Writability
 
 STANDARD_OUTPUT = 1
 
@@ -24,12 +25,16 @@ class JsonLines:
         path: a file, a pipe, or "-" for standard output.
         max_bytes: the file becomes `path.1`, that `path.2`, ... when it has reached this size.
         keep: how many of those stay.
+        tell: is told in one line when it cannot be written, and when it can again.
     """
 
     at_once, linger_s = 1000, LINGER_S
 
-    def __init__(self, *, path: str = "-", max_bytes: int = 64_000_000, keep: int = 4) -> None:
+    def __init__(
+        self, *, tell: Callable[[str], None], path: str = "-", max_bytes: int = 64_000_000, keep: int = 4
+    ) -> None:
         self._path = None if path == "-" else Path(path)
+        self._file_is = Writability(lambda line: tell(f"{path} {line}"))
         self._max_bytes, self._keep = whole("max_bytes", max_bytes, 1, 1 << 50), whole("keep", keep, 1, 10_000)
 
     def open(self) -> None:
@@ -43,8 +48,10 @@ class JsonLines:
         text = "".join(as_json(outcome) + "\n" for outcome in outcomes).encode()
         try:
             self._append(text)
-        except OSError:
+        except OSError as error:
+            self._file_is.refused(error)
             return {"unwritable": len(outcomes)}
+        self._file_is.well()
         return NOTHING_LOST
 
     def _append(self, text: bytes) -> None:

@@ -42,6 +42,28 @@ class Line:
     value: dict[str, Any]
 
 
+class Page:
+    """Lines that are written together.
+
+    Args:
+        digest: of the line before them.
+
+    Attributes:
+        digest: of the last line.
+        text, count: the lines.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self.digest, self.text, self.count = digest, bytearray(), 0
+
+    def add(self, value: dict[str, Any]) -> None:
+        """One more line."""
+        line = json.dumps([self.digest, value], separators=(",", ":")).encode()
+        self.text += line + b"\n"
+        self.digest = sha256_of(line)
+        self.count += 1
+
+
 class DamagedLine(ArtefactError):
     """A line was changed, or what was before it is missing.
 

@@ -6,7 +6,6 @@ on the disk, is counted, not waited for; the chain says how many records are not
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from split_core.files import sha256_of
 from split_core.telemetry.background import BackgroundWriter
 from split_core.telemetry.chain import (
     GENESIS,
+    Page,
     chained,
     drop_unfinished_line,
     files_of,
@@ -29,6 +29,7 @@ from split_core.telemetry.chain import (
     line_count,
     rotate,
 )
+from split_core.telemetry.writability import Writability
 
 SYNC_EVERY_S = 5.0  # what a power cut may cost; a card that is synced at every line wears out
 
@@ -99,6 +100,10 @@ class DecisionLog:
         keep: how many rotated files stay, at least 1.
         wall: seconds since 1970, for people who read headers.
         clock: monotonic seconds, for when to sync to the disk.
+        tell: told in one line when the file cannot be written, and when it can again.
+
+    Raises:
+        OSError: there can be no such folder; a disk that is full or read-only is told, and tried again.
     """
 
     def __init__(
@@ -110,15 +115,16 @@ class DecisionLog:
         keep: int = 4,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._path, self._header, self._max_bytes, self._keep = path, header, max_bytes, keep
-        self._wall, self._clock = wall, clock
+        self._wall, self._clock, self._file_is = wall, clock, Writability(tell)
         self._digest = ""  # of the last line; empty when that must be looked up
         self._line = self._size = self._file = self._oldest = 0
         self._due = "start"  # why a header must be next
         self._unwritten = self._told = 0
         self._synced_at_s = clock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file_is.in_folder(path.parent)
         self._writer: BackgroundWriter[FrameRecord | dict[str, Any]] = BackgroundWriter(self._append, "decision-log")
 
     @property
@@ -154,7 +160,9 @@ class DecisionLog:
         while records:
             try:
                 records = records[self._append_some(records) :]
-            except OSError:
+                self._file_is.well()
+            except OSError as error:
+                self._file_is.refused(error)
                 self._unwritten += len(records)
                 for record in records:
                     self._header = _header_in(record) or self._header
@@ -166,7 +174,7 @@ class DecisionLog:
         self._look() if self._digest else self._resume()
         if self._size >= self._max_bytes:
             self._rotate()
-        page, lost, taken = _Page(self._digest), self.lost, 0
+        page, lost, taken = Page(self._digest), self.lost, 0
         if self._due:
             page.add(self._headed(self._due, 0))
         if lost > self._told:
@@ -178,7 +186,7 @@ class DecisionLog:
         self._due, self._told = "", lost
         return taken
 
-    def _add(self, page: _Page, record: FrameRecord | dict[str, Any]) -> None:
+    def _add(self, page: Page, record: FrameRecord | dict[str, Any]) -> None:
         if header := _header_in(record):
             self._header = header
             page.add(self._headed("change", page.count))
@@ -190,8 +198,9 @@ class DecisionLog:
         where = {"line": self._line + ahead, "file": self._file, "oldest": self._oldest}
         return {"header": self._header, "why": why, "at": at, **where}
 
-    def _put(self, page: _Page) -> None:
+    def _put(self, page: Page) -> None:
         """All of a page, or none of it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab", buffering=0) as file:
             try:
                 rest = memoryview(page.text)
@@ -235,19 +244,6 @@ class DecisionLog:
         rotate(self._path, self._keep)
         self._size, self._file, self._due = 0, self._file + 1, self._due or "file"
         self._oldest = max(self._oldest, self._file - self._keep)
-
-
-class _Page:
-    """Lines that are written together."""
-
-    def __init__(self, digest: str) -> None:
-        self.digest, self.text, self.count = digest, bytearray(), 0
-
-    def add(self, value: dict[str, Any]) -> None:
-        line = json.dumps([self.digest, value], separators=(",", ":")).encode()
-        self.text += line + b"\n"
-        self.digest = sha256_of(line)
-        self.count += 1
 
 
 def _written(record: FrameRecord) -> dict[str, Any]:

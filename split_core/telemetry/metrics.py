@@ -63,6 +63,7 @@ class EdgeMetrics:
         self._promise: dict[str, Callable[[], Promise | None]] = {}
         self._hedges: Mapping[str, int] = {}
         self._sinks_lost: Callable[[], Mapping[str, Mapping[str, int]]] = dict
+        self._unwritten: Callable[[], Mapping[str, Mapping[str, int]]] = dict
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -93,6 +94,10 @@ class EdgeMetrics:
     def watch_sinks(self, lost: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
         """Read how many outcomes were lost on their way at every scrape, by sink and reason."""
         self._sinks_lost = lost
+
+    def watch_unwritten(self, lost: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        """Read what the disk did not take at every scrape, by camera and file."""
+        self._unwritten = lost
 
     def answered(self, camera: str, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
@@ -138,9 +143,10 @@ class EdgeMetrics:
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
         yield CounterMetricFamily("offramp_frames_dropped", "Frames that were never read.", value=self._dropped)
-        lost = [((sink, why), n) for sink, reasons in self._sinks_lost().items() for why, n in reasons.items()]
         text = "Outcomes that a sink wanted and did not get out."
-        yield _counters("offramp_outcomes_lost", text, ("sink", "reason"), lost)
+        yield _counters("offramp_outcomes_lost", text, ("sink", "reason"), _pairs(self._sinks_lost()))
+        text = "Records of decision logs and savings of states that the disk did not take."
+        yield _counters("offramp_unwritten", text, ("camera", "file"), _pairs(self._unwritten()))
         yield CounterMetricFamily("offramp_offload_bytes", "Bytes of tensors sent.", value=self._payload_bytes)
         breakers = GaugeMetricFamily("offramp_breaker_state", "1 for the state it is in.", labels=("worker", "state"))
         for worker, state in self._breakers().items():
@@ -213,6 +219,10 @@ def _counters(name: str, text: str, labels: tuple[str, ...], values: Iterable[tu
     for key, value in values:
         family.add_metric(key, value)
     return family
+
+
+def _pairs(values: Mapping[str, Mapping[str, int]]) -> list[tuple[tuple[str, ...], float]]:
+    return [((first, second), value) for first, inner in values.items() for second, value in inner.items()]
 
 
 def _of_audits(tally: AuditTally) -> Iterator[Metric]:

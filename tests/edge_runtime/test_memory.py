@@ -139,3 +139,20 @@ def test_the_void_mark_survives_a_restart_and_is_not_another_policys(tmp_path: P
     again.close(other)
     lines = told(read_states(tmp_path / "state.json"))
     assert [("VOID" in line) for line in lines] == [False, True]
+
+
+def test_a_place_that_cannot_be_written_is_told_once_and_the_next_saving_makes_up_for_it(tmp_path: Path):
+    told: list[str] = []
+    path = tmp_path / "state.json"
+    path.mkdir()
+    saving = PolicyMemory(path, {"bundle": "a"}, every_s=5.0, clock=lambda: 0.0, tell=told.append)
+    for frames in (1, 2):
+        saving.save(rules(frames=frames))
+        saving._writer.flush()
+    assert [line.split(" (")[0] for line in told] == ["cannot be written"]
+    assert saving.unsaved == 2
+    path.rmdir()
+    learned = rules(frames=20)
+    saving.close(learned)
+    assert told[1:] == ["is written again"]
+    assert read_states(path)[0].state == learned.policy.state()
