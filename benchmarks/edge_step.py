@@ -93,8 +93,6 @@ def make_loop(
     link = WorkerLink(
         transport.connect("memory://worker"),
         wire.Hello(0, "bench", bundle.id, policy_file.id, ()),
-        classes=len(bundle.manifest.labels),
-        exits=exits,
         ledger=Ledger(32),
         breaker=Breaker(),
         clock=time.monotonic,

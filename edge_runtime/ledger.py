@@ -48,6 +48,10 @@ class Ledger(Generic[Entry]):
         self._entries[request_id] = entry
         heapq.heappush(self._due, (due_at_s, request_id))
 
+    def find(self, request_id: int) -> Entry | None:
+        """The entry that an answer would belong to; it stays."""
+        return self._entries.get(request_id)
+
     def close(self, request_id: int) -> Entry | None:
         """The entry that this answer belongs to; None when it has left already."""
         return self._entries.pop(request_id, None)

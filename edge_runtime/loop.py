@@ -39,6 +39,8 @@ class EdgeLoop:
         on_outcome: called for every outcome, in order; must not block.
         on_drift: told which camera it is when a finding of its monitor changes.
         on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
+        on_ended: called after the outcome of every frame; must not block.
+        on_idle: called when nothing else is to be done; says whether it has computed anything, a segment at most.
         auditor: checks answers of this device in the background; None checks none.
         together: frames of different cameras that are run through the first segments at once.
         hedge: picks frames to go on with here while their answers are late; None waits for them.
@@ -57,18 +59,19 @@ class EdgeLoop:
         on_outcome: Sequence[OnOutcome],
         on_drift: Callable[[str, Finding], None] = lambda *_: None,
         on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
+        on_ended: Callable[[Ticket, Ending], None] = lambda *_: None,
+        on_idle: Callable[[], bool] = bool,
         auditor: Auditor | None = None,
         together: int = 1,
         hedge: Hedge | None = None,
     ) -> None:
         self.together, self._hedge = together, hedge
-        self._turns = Turns(streams)
-        self._shared = streams[0].deployment  # all but the budget
-        self._on_outcome, self._on_drift, self._on_shadowed = tuple(on_outcome), on_drift, on_shadowed
+        self._turns, self._streams = Turns(streams), tuple(streams)
+        self._on_outcome, self._on_drift, self._on_idle = tuple(on_outcome), on_drift, on_idle
+        self._on_shadowed, self._on_ended = on_shadowed, on_ended
         self._auditor, self._offloader, self._clock = auditor, offloader, clock
         self._started_s = clock()
-        self._blind = 0  # offloads in flight whose frames have no local reading yet
-        self.in_flight = 0
+        self.in_flight = self._blind = 0  # blind are those in flight whose frames have no local reading yet
         self._lost: list[tuple[Ticket, str]] = []  # came back without a verdict, not answered yet
 
     def step(self) -> bool:
@@ -86,17 +89,16 @@ class EdgeLoop:
         return min((at for at in (self._offloader.next_event_at(), late_at_s) if at is not None), default=None)
 
     def _use_idle_time(self) -> bool:
-        """No frame waits: go on with one whose answer is late, or audit and greet; True when something was computed."""
+        """No frame waits: go on with a late one, or audit, greet and what else there is; was anything computed?"""
         ticket = self._hedge.pick(self._clock()) if self._hedge else None
         if ticket is not None:
             self._deepen_late(ticket)
             return True
         if self._auditor:
             self._auditor.idle()
-        heard = self._offloader.greet(self._clock())
-        if heard:
-            self._shared.costs.observe_greeting(heard)
-        return False
+        if heard := self._offloader.greet(self._clock()):
+            self._streams[0].deployment.costs.observe_greeting(heard)  # shared: all but the budget is
+        return self._on_idle()
 
     def _deepen_late(self, ticket: Ticket) -> None:
         """One segment of a shipped frame; behind the last one it has its answer, and the policy the full network's."""
@@ -294,4 +296,5 @@ class EdgeLoop:
             listener(outcome, record)
         if ticket.rules.shadow is not None:
             self._on_shadowed(ticket, ending)
+        self._on_ended(ticket, ending)
         return float("nan") if record.cost is None else record.cost

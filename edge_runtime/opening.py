@@ -79,13 +79,11 @@ def make_offloader(
         loaded: bundle and policy, which say what a worker must have.
         tell: given a worker's address, and in one line what has changed.
     """
-    link, manifest = config.link, loaded.bundle.manifest
+    link = config.link
     links = [
         WorkerLink(
             channel,
             loaded.hello(),
-            classes=len(manifest.labels or ()),
-            exits=manifest.exits,
             ledger=Ledger(link.in_flight),
             breaker=Breaker(
                 failures=link.failures,

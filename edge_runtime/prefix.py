@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from edge_runtime.network import Network
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle
 from split_core.criteria.base import pooled
@@ -92,6 +93,7 @@ class Prefix:
         manifest, pieces = bundle.manifest, bundle.manifest.variant(precision)
         self.exits = manifest.exits
         self.intake, self.labels = _intake_and_labels(bundle)
+        self.network = Network(bundle.id, manifest.exits, len(self.labels))
         self.pace, self.clock = pace, clock
         self.segments = [bundle.session(piece, backend, threads=threads) for piece in pieces.segments]
         self.heads = [bundle.session(piece, backend, threads=threads) for piece in pieces.heads]

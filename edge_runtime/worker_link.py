@@ -13,6 +13,7 @@ import numpy as np
 from edge_runtime.breaker import Breaker
 from edge_runtime.greetings import Greeting, Greetings
 from edge_runtime.ledger import Ledger
+from edge_runtime.network import Network
 from split_core import wire
 from split_core.codecs.base import Encoded
 from split_core.errors import WireError
@@ -31,11 +32,13 @@ class Parcel:
         cut: where the worker starts.
         tensors: encoded.
         encode_ms: how long that took.
+        network: whose they are.
     """
 
     cut: int
     tensors: tuple[Encoded, ...]
     encode_ms: float
+    network: Network
 
     @property
     def payload_bytes(self) -> int:
@@ -111,8 +114,6 @@ class WorkerLink:
     Args:
         channel: owned by the loop's thread.
         hello: what to say at connect; its `request_id` is replaced.
-        classes: how many logits a verdict has.
-        exits: K.
         ledger, breaker: pure bookkeeping.
         clock: monotonic seconds.
         on_change: told in one line when the link's state changes.
@@ -128,8 +129,6 @@ class WorkerLink:
         channel: Channel,
         hello: wire.Hello,
         *,
-        classes: int,
-        exits: int,
         ledger: Ledger[Sending],
         breaker: Breaker,
         clock: Callable[[], float],
@@ -137,7 +136,6 @@ class WorkerLink:
         greetings: Greetings | None = None,
     ) -> None:
         self.channel, self.hello, self.breaker = channel, hello, breaker
-        self._classes, self._exits = classes, exits
         self._ledger, self._clock, self._on_change, self._greetings = ledger, clock, on_change, greetings
         self._audits: Ledger[Sending] = Ledger(1)
         self._said, self._unanswered = "", 0
@@ -180,7 +178,7 @@ class WorkerLink:
 
     def _put(self, request_id: int, sending: Sending, left_ms: float) -> bool:
         parcel = sending.parcel
-        bundle_id = self.hello.bundle_id
+        bundle_id = parcel.network.bundle_id
         message = wire.Offload(request_id, bundle_id, parcel.cut, sending.codec, left_ms, parcel.tensors)
         return self.channel.send(wire.encode(message))
 
@@ -255,17 +253,15 @@ class WorkerLink:
             self._say(f"connected to {welcome.worker}")
 
     def _take_verdict(self, verdict: wire.Verdict) -> Reply | None:
-        logits = np.frombuffer(verdict.logits, np.float32)
-        if logits.size != self._classes or not 1 <= verdict.exit <= self._exits or not np.isfinite(logits).all():
-            return None  # not an answer of this network: its frame goes on to its local one
-        entry = self._ledger.close(verdict.request_id)
-        if entry is not None:
+        request_id, logits = verdict.request_id, np.frombuffer(verdict.logits, np.float32)
+        entry = self._ledger.find(request_id) or self._audits.find(request_id)
+        if entry is None or not entry.parcel.network.says(verdict.exit, logits):
+            return None  # late, or not an answer of this network: its frame goes on to its local one
+        if self._ledger.close(request_id) is not None:
             self.breaker.succeeded()
             self.queue_ms += RATE * (verdict.queue_ms - self.queue_ms)
         else:
-            entry = self._audits.close(verdict.request_id)
-        if entry is None:
-            return None
+            self._audits.close(request_id)
         total_ms = (self._clock() - entry.sent_at_s) * 1e3
         link_ms = max(0.0, total_ms - verdict.queue_ms - verdict.cloud_ms)
         return Reply(entry.ticket, verdict.exit, logits, link_ms, verdict.queue_ms, verdict.cloud_ms, entry.idle_s)

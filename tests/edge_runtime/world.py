@@ -161,7 +161,7 @@ class World:
         self.audits: list[AuditRecord] = []
         self.links = [self._link(n, bundle) for n in range(self.workers)]
         self.breaker, self.ledger = self.links[0].breaker, self.links[0]._ledger
-        offloader = Offloader(
+        self.offloader = offloader = Offloader(
             self.links,
             {"hidden": ("u8z", Affine8Zstd()), "input": ("pixels", Pixels())},
             clock=self.clock,
@@ -201,8 +201,6 @@ class World:
         return WorkerLink(
             self._transport.connect(f"{ADDRESS}-{number}"),
             wire.Hello(0, "test", bundle.id, "0" * 64, ("u8z",)),
-            classes=4,
-            exits=self.exits,
             ledger=Ledger(capacity=8),
             breaker=Breaker(failures=2, probe_every_s=0.05, answer_within_s=DEADLINE_S),
             clock=self.clock,
