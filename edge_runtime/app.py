@@ -22,8 +22,8 @@ from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
 from edge_runtime.camera import Camera
 from edge_runtime.config import EdgeConfig, SourceSection
+from edge_runtime.energy import open_meter
 from edge_runtime.hedge import Hedge
-from edge_runtime.keeping import promise
 from edge_runtime.loop import EdgeLoop, OnOutcome
 from edge_runtime.opening import make_offloader, make_source, open_channels
 from edge_runtime.outcomes import Outcome, Tally
@@ -101,6 +101,7 @@ class EdgeApp:
         states = dict(zip(channels, (link.breaker for link in self._offloader.links), strict=True))
         self.metrics.watch_breakers(lambda: {worker: breaker.state for worker, breaker in states.items()})
         self.loop = self._make_loop(config)
+        self._meter = open_meter(self._stack, self.metrics, self._price_energy)
         self._watch_for_metrics(loaded)
         self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
         self._watch = self._follow(config)
@@ -152,13 +153,10 @@ class EdgeApp:
         metrics.watch_shadow(lambda: shadow.tally, lambda: shadow.lost)
         metrics.watch_guardrail(lambda: guardrail.errors if guardrail else 0)
         metrics.watch_audits(lambda: auditor.tally)
-        metrics.watch_unwritten(lambda: {name: camera.unwritten for name, camera in self.cameras.items()})
         if self._hedge:
             metrics.watch_hedges(self._hedge.won)
-        for name, camera in self.cameras.items():
-            stream = camera.stream
-            metrics.watch_drift(name, lambda stream=stream: stream.rules.monitor)  # type: ignore[misc]
-            metrics.watch_promise(name, lambda stream=stream: promise(stream.rules))  # type: ignore[misc]
+        for camera in self.cameras.values():
+            camera.show(metrics)
 
     def _follow(self, config: EdgeConfig) -> PolicyWatch | None:
         if not Path(config.policy).is_dir():
@@ -241,6 +239,10 @@ class EdgeApp:
         if self._reloader:
             self._reloader.tick(self._adopt, self._watch)
 
+    def _price_energy(self, watts: float | None) -> None:
+        for camera in self.cameras.values():
+            camera.stream.deployment.costs.watts = watts
+
     def _note_shadow(self, camera: str, record: ShadowRecord) -> None:
         self.cameras[camera].note("shadow", asdict(record))
 
@@ -253,12 +255,14 @@ class EdgeApp:
         """What happened since the start, as JSON types."""
         slots = {name: camera.feed.slot for name, camera in self.cameras.items()}
         told = self.tally.summary({name: (slot.offered, slot.dropped) for name, slot in slots.items()})
-        if lost := losses(self._sinks):
-            told["outcomes_lost"] = lost
         unwritten = {name: sum(camera.unwritten.values()) for name, camera in self.cameras.items()}
-        if any(unwritten.values()):
-            told["unwritten"] = unwritten
-        return {**told, "audits": self.auditor.tally.summary()} if self.auditor.tally.drawn else told
+        found = {
+            "outcomes_lost": losses(self._sinks),
+            "unwritten": unwritten if any(unwritten.values()) else {},
+            "audits": self.auditor.tally.summary() if self.auditor.tally.drawn else {},
+            "energy": self._meter.summary(self.tally.outcomes) if self._meter else {},
+        }
+        return told | {name: value for name, value in found.items() if value}
 
     def stop(self, *_: int | FrameType | None) -> None:
         """End `run` soon; usable as a signal handler."""

@@ -14,12 +14,13 @@ from bandits.envelope import Crossing
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.config import EdgeConfig
 from edge_runtime.deployment import Deployment
-from edge_runtime.keeping import Keeping
+from edge_runtime.keeping import Keeping, promise
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.sources.feed import Feed
 from edge_runtime.stream import Stream
 from split_core.drift.monitor import Finding
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
+from split_core.telemetry.metrics import EdgeMetrics
 
 log = structlog.get_logger("edge")
 
@@ -88,6 +89,12 @@ class Camera:
     def finished(self) -> bool:
         """Will no frame of it come any more?"""
         return self.feed.ended and self.feed.slot.empty
+
+    def show(self, metrics: EdgeMetrics) -> None:
+        """Let its drift, its promise and what its disk did not take be read at every scrape."""
+        metrics.watch_drift(self.name, lambda: self.stream.rules.monitor)
+        metrics.watch_promise(self.name, lambda: promise(self.stream.rules))
+        metrics.watch_unwritten(self.name, lambda: self.unwritten)
 
     def tick(self) -> None:
         """Save what was learned, if it is time to."""

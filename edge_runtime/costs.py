@@ -33,10 +33,12 @@ class CostBook:
     Attributes:
         link: as given.
         way: to the worker, with that link.
+        watts: what the device draws, as far as that is known; see `edge_runtime.energy`.
     """
 
     def __init__(self, profile: HwProfile, link: LinkModel) -> None:
         self.link, self.way = link, Way(link)
+        self.watts: float | None = None
         self._segment_ms = [0.0, *(float(ms) for ms in np.diff(profile.device_ms()))]
         self._head_ms = [float(ms) for ms in profile.head_ms()]
         self._encode_ms = [float(ms) for ms in profile.encode_ms()]
@@ -111,6 +113,10 @@ class CostBook:
         """Expected time from handing over the payload of `cut` to its answer."""
         return self._encode_ms[cut] + self.way.ms(self._payload_bytes[cut]) + self._cloud_ms[cut]
 
+    def joules(self, busy_ms: float) -> float | None:
+        """What the device draws while it works on a frame for so long; None where nothing tells what it draws."""
+        return None if self.watts is None else self.watts * busy_ms / 1e3
+
     def payload_bytes(self, cut: int) -> float:
         """Expected size of the payload of `cut`."""
         return self._payload_bytes[cut]
@@ -134,12 +140,18 @@ class CostBook:
     def _price(self, objective: Objective, *, ship_input: bool) -> Costs:
         depths = range(self.exits)
         prices = [
-            objective.cost(self.ship_ms(cut), payload_bytes=self._payload_bytes[cut], cloud_ms=self._cloud_ms[cut])
+            objective.cost(
+                self.ship_ms(cut),
+                payload_bytes=self._payload_bytes[cut],
+                cloud_ms=self._cloud_ms[cut],
+                joules=self.joules(self._encode_ms[cut]),
+            )
             for cut in depths
         ]
         if not ship_input:
             prices[0] = float("inf")
         cheapest = [min(range(depth + 1), key=prices.__getitem__) for depth in depths]
-        device = np.cumsum(self._segment_ms) * objective.ms
-        head = np.array(self._head_ms) * objective.ms
+        busy_ms_price = objective.cost(1.0, joules=self.joules(1.0))
+        device = np.cumsum(self._segment_ms) * busy_ms_price
+        head = np.array(self._head_ms) * busy_ms_price
         return Costs(device, head, np.array([prices[cut] for cut in cheapest]), tuple(cheapest))

@@ -217,7 +217,9 @@ def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, started_s: float
     arm, run, parcel, reply = ticket.plan.arm, ticket.run, ticket.parcel, ending.reply
     payload_bytes = parcel.payload_bytes if parcel else 0
     cloud_ms = reply.cloud_ms if reply else 0.0
-    cost = ticket.rules.objective.cost(outcome.latency_ms, payload_bytes=payload_bytes, cloud_ms=cloud_ms)
+    device_ms, encode_ms = run.device_ms if run else 0.0, parcel.encode_ms if parcel else 0.0
+    joules, price = ticket.deployment.costs.joules(device_ms + encode_ms), ticket.rules.objective.cost
+    cost = price(outcome.latency_ms, payload_bytes=payload_bytes, cloud_ms=cloud_ms, joules=joules)
     return FrameRecord(
         seq=outcome.seq,
         captured_s=ticket.frame.captured_at_s - started_s,
@@ -237,12 +239,13 @@ def record_of(ticket: Ticket, ending: Ending, outcome: Outcome, started_s: float
         verdict_label=outcome.label if reply else -1,
         verdict_confidence=outcome.confidence if reply else 0.0,
         latency_ms=outcome.latency_ms,
-        device_ms=run.device_ms if run else 0.0,
-        encode_ms=parcel.encode_ms if parcel else 0.0,
+        device_ms=device_ms,
+        encode_ms=encode_ms,
         link_ms=reply.link_ms + reply.queue_ms if reply else 0.0,
         cloud_ms=cloud_ms,
         cost=None if outcome.degraded else cost,
         marked=outcome.marked,
+        joules=joules,
     )
 
 

@@ -53,6 +53,7 @@ class FrameRecord:
         latency_ms: capture to outcome; the rest are its parts where they are known, else 0.
         cost: in units of the objective; None when the path was not finished.
         marked: why a person should look at the answer; empty when nobody need.
+        joules: what the device drew while it worked on the frame; None where nothing tells.
     """
 
     seq: int
@@ -78,6 +79,7 @@ class FrameRecord:
     cloud_ms: float
     cost: float | None
     marked: str = ""
+    joules: float | None = None
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> FrameRecord:

@@ -63,7 +63,8 @@ class EdgeMetrics:
         self._promise: dict[str, Callable[[], Promise | None]] = {}
         self._hedges: Mapping[str, int] = {}
         self._sinks_lost: Callable[[], Mapping[str, Mapping[str, int]]] = dict
-        self._unwritten: Callable[[], Mapping[str, Mapping[str, int]]] = dict
+        self._unwritten: dict[str, Callable[[], Mapping[str, int]]] = {}
+        self._others: list[Callable[[], Iterable[Metric]]] = []
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -95,9 +96,13 @@ class EdgeMetrics:
         """Read how many outcomes were lost on their way at every scrape, by sink and reason."""
         self._sinks_lost = lost
 
-    def watch_unwritten(self, lost: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
-        """Read what the disk did not take at every scrape, by camera and file."""
-        self._unwritten = lost
+    def watch_unwritten(self, camera: str, lost: Callable[[], Mapping[str, int]]) -> None:
+        """Read what the disk did not take of a camera at every scrape, by file."""
+        self._unwritten[camera] = lost
+
+    def watch(self, families: Callable[[], Iterable[Metric]]) -> None:
+        """Ask somebody else who counts at every scrape, too."""
+        self._others.append(families)
 
     def answered(self, camera: str, where: str, reason: str, latency_ms: float, marked: str = "") -> None:
         """Count one outcome.
@@ -146,13 +151,16 @@ class EdgeMetrics:
         text = "Outcomes that a sink wanted and did not get out."
         yield _counters("offramp_outcomes_lost", text, ("sink", "reason"), _pairs(self._sinks_lost()))
         text = "Records of decision logs and savings of states that the disk did not take."
-        yield _counters("offramp_unwritten", text, ("camera", "file"), _pairs(self._unwritten()))
+        unwritten = {camera: lost() for camera, lost in self._unwritten.items()}
+        yield _counters("offramp_unwritten", text, ("camera", "file"), _pairs(unwritten))
         yield CounterMetricFamily("offramp_offload_bytes", "Bytes of tensors sent.", value=self._payload_bytes)
         breakers = GaugeMetricFamily("offramp_breaker_state", "1 for the state it is in.", labels=("worker", "state"))
         for worker, state in self._breakers().items():
             for name in BREAKER_STATES:
                 breakers.add_metric((worker, name), float(name == state))
         yield breakers
+        for families in self._others:
+            yield from families()
         yield from _of_monitors({camera: monitor() for camera, monitor in self._drift.items()})
 
 
