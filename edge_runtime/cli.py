@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +19,15 @@ from edge_runtime import doctor as doctors
 from edge_runtime import profiling
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
+from edge_runtime.picture import draw
+from edge_runtime.snapshot_app import take
+from edge_runtime.snapshot_words import in_lines
 from edge_runtime.sources.choose import items
 from split_core import bundle as bundles
 from split_core import config, policy, profiles
 from split_core.backends.build import make_backend
 from split_core.errors import ArtefactError
+from split_core.files import write_atomically
 from split_core.params import params_from_text
 from split_core.policy import CodecSection
 from split_core.profiles import HwProfile
@@ -52,6 +57,30 @@ def edge_run(
         Console(stderr=True).print(told(summary), highlight=False)
         if as_json:
             print(json.dumps(summary))
+
+
+def edge_snapshot(
+    config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML of the camera; see configs/edge.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a setting: --set link.address=tcp://gpu:5555")
+    ] = None,
+    camera: Annotated[str, typer.Option(help="Which one, where there are several; else the first.")] = "",
+    item: Annotated[Path | None, typer.Option(help="Take the frame from here: a picture's folder, .npz, .tsv.")] = None,
+    out: Annotated[Path | None, typer.Option(help="PNG to draw.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one frame as the camera would now, and show what every exit says and why it ended where it did."""
+    log_to_stderr(as_json=as_json)
+    snapshot, frame = take(config.load(config_file, EdgeConfig, overrides or ()), camera=camera, item=item)
+    if as_json:
+        print(json.dumps(snapshot.as_json()))
+    else:
+        Console().print("\n".join(in_lines(snapshot)), highlight=False, markup=False)
+    if out:
+        png = BytesIO()
+        draw(snapshot, frame).image.save(png, "PNG", optimize=True)
+        write_atomically(out, png.getvalue())
+        Console(stderr=True).print(f"wrote {out}", highlight=False, markup=False)
 
 
 def told(summary: dict[str, Any]) -> str:

@@ -60,12 +60,12 @@ class PolicyMemory:
         mine = next((one for one in states if one.binding == self._binding), None)
         if mine is None:
             return f"{self._path}: learned with another bundle or policy; starting afresh"
-        return self._restored(mine, rules, f"going on from {self._path}")
+        return resumed(mine, rules, f"going on from {self._path}")
 
     def recall(self, binding: dict[str, str], rules: Rules) -> str:
         """Go on with what was learned when these ids were in force; returns one line, empty when they never were."""
         mine = next((one for one in self._before if one.binding == binding), None)
-        return self._restored(mine, rules, "going on with what it had learned when it was in force") if mine else ""
+        return resumed(mine, rules, "going on with what it had learned when it was in force") if mine else ""
 
     def rebind(self, binding: dict[str, str], leaving: Rules) -> None:
         """Another policy is in force from now on; what the one that leaves has learned is kept for its return."""
@@ -94,18 +94,6 @@ class PolicyMemory:
     def _of(self, rules: Rules) -> PolicyState:
         return PolicyState(self._binding, rules.policy.state(), rules.monitor.cause, rules.monitor.saved())
 
-    @staticmethod
-    def _restored(saved: PolicyState, rules: Rules, line: str) -> str:
-        if saved.void:
-            rules.monitor.voided(saved.void)
-            line += "; drift had voided its promises, and they stay void"
-        try:
-            rules.monitor.restore(saved.drift)
-            rules.policy.restore(saved.state)
-        except PolicyFileError as error:
-            return f"what was saved cannot be used ({error}); starting afresh"
-        return line
-
     def _write(self, documents: list[list[PolicyState]]) -> None:
         assert self._path is not None
         try:
@@ -114,3 +102,16 @@ class PolicyMemory:
             self._file_is.refused(error)
             raise
         self._file_is.well()
+
+
+def resumed(saved: PolicyState, rules: Rules, line: str) -> str:
+    """Let rules go on from what was saved; returns `line` with what else is to be said, or why that cannot be."""
+    if saved.void:
+        rules.monitor.voided(saved.void)
+        line += "; drift had voided its promises, and they stay void"
+    try:
+        rules.monitor.restore(saved.drift)
+        rules.policy.restore(saved.state)
+    except PolicyFileError as error:
+        return f"what was saved cannot be used ({error}); starting afresh"
+    return line

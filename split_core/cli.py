@@ -43,6 +43,7 @@ COMMANDS = {
     "keys": Command("split_core.commands:keys", "", "Make a pair of CURVE keys."),
     "cloud": Command("cloud_runtime.cli:cloud", "", "Run an offload worker."),
     "edge run": Command("edge_runtime.cli:edge_run", "", "Run a camera."),
+    "edge snapshot": Command("edge_runtime.cli:edge_snapshot", "", "Draw one frame, and why it was answered where."),
     "edge verify-log": Command("edge_runtime.cli:verify_log", "", "Look whether a camera's decision log is whole."),
     "link": Command("split_core.commands:link", "", "Put a slow link between a camera and a worker."),
     "replay": Command("bandits.cli:replay_command", "", "Play policies over a trace, with the trivial ones beside."),

@@ -104,6 +104,8 @@ READS = (
     EDGE + "source.kind=directory --set source.options.path=BAD",
     EDGE + "link={{address: tcp://127.0.0.1:9,server_key: BAD.key}}",
     EDGE + "link={{address: tcp://127.0.0.1:9,server_key: {keys}/worker.key,secret_key: BAD.key_secret}}",
+    "edge snapshot BAD.yaml",
+    "edge snapshot {camera} --item BAD.npz",
     "edge verify-log BAD.jsonl",
     "replay BAD.npz --published lambda=0.1,offload=0.3",
     "replay {trace} --published lambda=0.1,offload=0.3 --policy BAD.yaml",
@@ -203,6 +205,7 @@ WRITES = (
     "demo --quick --out BAD/x",
     "edge run {camera} --set decisions=BAD/x.jsonl",
     "edge run {camera} --set ready_file=BAD/x.json",
+    "edge snapshot {camera} --out BAD/x.png",
 )
 
 # Options that name what is written.
