@@ -21,23 +21,25 @@ from edge_runtime.announcement import announce
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.audit import Auditor
 from edge_runtime.camera import Camera
-from edge_runtime.config import EdgeConfig, SourceSection
+from edge_runtime.changeover import Changeover
+from edge_runtime.config import EdgeConfig
 from edge_runtime.energy import open_meter
 from edge_runtime.hedge import Hedge
 from edge_runtime.loop import EdgeLoop, OnOutcome
-from edge_runtime.opening import make_offloader, make_source, open_channels
+from edge_runtime.opening import make_feed, make_offloader, open_channels
 from edge_runtime.outcomes import Outcome, Tally
 from edge_runtime.policy_watch import Follower, PolicyWatch
 from edge_runtime.proposal import Proposals
 from edge_runtime.pulse import Pulse, Supervisor
+from edge_runtime.releases import Releases, follow_releases
 from edge_runtime.reload import Reloader
 from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.opening import open_sinks
 from edge_runtime.sinks.sink import close_all, losses
 from edge_runtime.sources.base import Source
-from edge_runtime.sources.feed import Feed
 from edge_runtime.ticket import Ticket
 from edge_runtime.together import best_size
+from split_core.readings import Reader
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord
 from split_core.telemetry.http import Health
@@ -79,10 +81,10 @@ class EdgeApp:
             undo.pop_all()
 
     def _build(self, config: EdgeConfig, channels: Mapping[str, Channel] | None, sources: Mapping[str, Source]) -> None:
+        section, config = config.releases, artefacts.in_force(config)
         loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
-        self._config, self._model, self._stopping, self._dropped = config, loaded.bundle.manifest.name, False, 0
+        self._stopping, self._dropped = False, 0
         self._pulse = Pulse(Supervisor(), time.monotonic)
-        self._reloader: Reloader | None = None
         self._together = config.together
         channels = channels or open_channels(config.link, self._stack)
         self._channel, *self._others = channels.values()
@@ -105,6 +107,12 @@ class EdgeApp:
         self._watch_for_metrics(loaded)
         self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
         self._watch = self._follow(config)
+        self._reloader = Reloader(config, self.cameras, self._check, self.wake)
+        self._releases: Releases | None = None
+        if section:
+            change = Changeover(self.cameras, self.loop, self._offloader)
+            self._releases = follow_releases(section, self._reloader, change, self.wake, self._stack)
+            self.metrics.watch(self._releases.families)
         self._serve(config)
         shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
         log.info("ready", cameras=list(self.cameras), **shown)
@@ -113,20 +121,10 @@ class EdgeApp:
         section, shared = loaded.config.source, self._deployment
         assert section is not None
         deployment = replace(shared, budget=loaded.budget(shared.costs))
-        feed = self._make_feed(section, source)
+        feed = make_feed(section, source, self.wake)
         camera = Camera(name, loaded, feed, deployment, propose=self._proposals.put, clock=time.monotonic)
         self._stack.callback(camera.close)
         return camera
-
-    def _make_feed(self, section: SourceSection, source: Source | None) -> Feed:
-        return Feed(
-            source or make_source(section),
-            fps=section.fps,
-            limit=section.limit,
-            every=section.every,
-            clock=time.monotonic,
-            wake=self.wake,
-        )
 
     def _make_loop(self, config: EdgeConfig) -> EdgeLoop:
         self.auditor = Auditor(
@@ -162,11 +160,14 @@ class EdgeApp:
         if not Path(config.policy).is_dir():
             return None
         refused = lambda line: log.error("policy refused, the old one stays", reason=line)  # noqa: E731
-        check = self._deployment.probe.check
-        followers = {name: Follower(camera.artefacts, refused, check) for name, camera in self.cameras.items()}
+        followers = {name: Follower(camera.artefacts, refused, self._check) for name, camera in self.cameras.items()}
         watch = PolicyWatch(followers, self.wake)
         self._stack.callback(watch.close)
         return watch
+
+    def _check(self, reader: Reader) -> None:
+        """Refuse what cannot read the network that runs."""
+        next(iter(self.cameras.values())).stream.deployment.probe.check(reader)
 
     def _listeners(self, config: EdgeConfig) -> list[OnOutcome]:
         listeners: list[OnOutcome] = [self._count, self.tally]
@@ -186,7 +187,7 @@ class EdgeApp:
         health = Health(
             live=lambda: self._pulse.alive,
             ready=lambda: not self._stopping and any(camera.sees for camera in self.cameras.values()),
-            models=lambda name: name == self._model,
+            models=lambda name: name in {one.artefacts.bundle.manifest.name for one in self.cameras.values()},
             registry=self.metrics.registry,
         )
         announce(config, health, self._stack)
@@ -200,7 +201,7 @@ class EdgeApp:
         """
         self._deployment.probe.compute()
         for camera in self.cameras.values():
-            self._deployment.probe.check(camera.stream.rules.reader)
+            self._check(camera.stream.rules.reader)
         if len(self.cameras) > 1:
             self.loop.together = self._together or best_size(self._deployment.prefix, min(16, len(self.cameras)))
             log.info("cameras share the engines", cameras=len(self.cameras), frames_together=self.loop.together)
@@ -236,8 +237,9 @@ class EdgeApp:
         if self._watch:
             for name, change in self._watch.take():
                 self._adopt[name](change)
-        if self._reloader:
-            self._reloader.tick(self._adopt, self._watch)
+        self._reloader.tick(self._adopt, self._watch)
+        if self._releases:
+            self._releases.tick()
 
     def _price_energy(self, watts: float | None) -> None:
         for camera in self.cameras.values():
@@ -278,7 +280,7 @@ class EdgeApp:
         """SIGTERM and SIGINT drain: what is in flight gets its outcome.  SIGHUP calls `read` for the settings again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
-        self._reloader = Reloader(self._config, read, self.cameras, self._deployment.probe.check, self.wake)
+        self._reloader.read = read
         signal.signal(signal.SIGHUP, self._reloader.ask)
 
     def _done(self) -> bool:

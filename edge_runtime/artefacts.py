@@ -32,6 +32,8 @@ from split_core.objective import Objective
 from split_core.policy import BanditSection, PolicyFile
 from split_core.policy_store import PolicyStore
 from split_core.profiles import HwProfile
+from split_core.release import held_in
+from split_core.release_store import ReleaseStore
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def load(config: EdgeConfig, tell: Callable[[str], None] = lambda _: None) -> Ar
         ConfigError: the bundle does not have the configured precision, or there is no such guardrail.
         MissingExtra: keys are configured, and the library that checks signatures is not installed.
     """
+    config = in_force(config)
     bundle = bundles.load(Path(config.bundle))
     policy_file, arrays = load_policy(Path(config.policy), config.policy_keys)
     policy_file.check_bound_to(bundle.id, bundle.manifest.exits, config.policy)
@@ -214,6 +217,20 @@ def load(config: EdgeConfig, tell: Callable[[str], None] = lambda _: None) -> Ar
     objective, bandit = policy_file.objective.build(), config.bandit or policy_file.bandit
     guardrail = guardrail_at(config.guardrail, tell) if config.guardrail else None
     return Artefacts(config, bundle, policy_file, profile, arrays, objective, bandit, guardrail)
+
+
+def in_force(config: EdgeConfig) -> EdgeConfig:
+    """The same with what is active in the store of releases, where there is one, as bundle, policy and profile.
+
+    Raises:
+        ReleaseError: nothing is active there, or it is damaged or not signed as configured.
+    """
+    if not config.releases:
+        return config
+    store = ReleaseStore(Path(config.releases.store), config.releases.keys)
+    folder = store.path("active")
+    store.load(folder.name)
+    return config.with_release(held_in(folder))
 
 
 def load_policy(path: Path, signers: Sequence[str]) -> tuple[PolicyFile, Path]:

@@ -7,14 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from edge_runtime.trial import Terms
 from split_core.config import Section
 from split_core.policy import BanditSection
+from split_core.release import Held
 
 CAMERA = "{camera}"  # in a path: the camera's name
 
 
 def _listed(value: Any) -> Any:
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return (value,) if value else ()
     return value
 
@@ -135,6 +137,39 @@ class SinkSection(Section):
         return dict(self.model_extra or {})
 
 
+class ReleasesSection(Section):
+    """Bundle, policy and profile as one, which the device changes while it runs; see `split_core.release_store`.
+
+    Attributes:
+        store: folder of releases; the device starts with the active one and tries what is put on trial.
+        keys: public signing keys in hex; only releases signed with one of them are taken.
+        unsigned: must be true to take others.
+        workers: "wait" for a worker that has the new bundle while a link is up, or go on "alone".
+        agree, frames, probation_s, worse, false_alarm: what a release has to show, see `edge_runtime.trial`.
+    """
+
+    store: str = Field(min_length=1)
+    keys: tuple[str, ...] = ()
+    unsigned: bool = False
+    workers: Literal["wait", "alone"] = "wait"
+    agree: float = Field(default=0.8, gt=0, lt=1)
+    frames: int = Field(default=1000, ge=1)
+    probation_s: float = Field(default=600.0, ge=0)
+    worse: float = Field(default=0.02, ge=0, lt=1)
+    false_alarm: float = Field(default=0.01, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _says_whom_it_trusts(self) -> ReleasesSection:
+        if self.unsigned == bool(self.keys):
+            raise ValueError("give keys (from 'offramp keys --signing'), or unsigned: true to take any release")
+        return self
+
+    @property
+    def terms(self) -> Terms:
+        """The last five."""
+        return Terms(self.agree, self.frames, self.probation_s, self.worse, self.false_alarm)
+
+
 class EdgeConfig(Section):
     """A device with one camera, or with several that share its engines and its link.
 
@@ -143,6 +178,7 @@ class EdgeConfig(Section):
         bundle: folder with the manifest.
         policy, profile: files; paths are relative to the working directory.  `policy` may be a store (see
             `split_core.policy_store`): the camera then follows what is active there, without a restart.
+        releases: instead of these three: what is active in a store of releases.
         policy_keys: public signing keys in hex; when any are given, only signed policies are taken.
         metadata: what is true of this stream, such as `site: north`; picks the thresholds of its segment.
         guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
@@ -171,9 +207,10 @@ class EdgeConfig(Section):
     """
 
     camera: str = "camera"
-    bundle: str
-    policy: str
-    profile: str
+    bundle: str = ""
+    policy: str = ""
+    profile: str = ""
+    releases: ReleasesSection | None = None
     policy_keys: tuple[str, ...] = ()
     metadata: dict[str, str] = Field(default_factory=dict)
     guardrail: str = ""
@@ -209,6 +246,13 @@ class EdgeConfig(Section):
         return [outcomes] if isinstance(outcomes, dict) else outcomes
 
     @model_validator(mode="after")
+    def _says_what_to_run(self) -> EdgeConfig:
+        given = [name for name in ("bundle", "policy", "profile") if getattr(self, name)]
+        if len(given) != (0 if self.releases else 3):
+            raise ValueError(f"give bundle, policy and profile, or releases; got {', '.join(given) or 'none of them'}")
+        return self
+
+    @model_validator(mode="after")
     def _has_time(self) -> EdgeConfig:
         for deadline_ms in (self.deadline_ms, *(s.deadline_ms for s in self.streams.values() if s.deadline_ms)):
             if self.margin_ms >= deadline_ms:
@@ -227,6 +271,11 @@ class EdgeConfig(Section):
             if len(self.streams) > 1 and path and CAMERA not in path:
                 raise ValueError(f"{name} {path!r} would be the same file for all cameras; put {CAMERA} into it")
         return self
+
+    def with_release(self, held: Held) -> EdgeConfig:
+        """The same as if the three things in force had been written there."""
+        paths = {"bundle": str(held.bundle), "policy": str(held.policy), "profile": str(held.profile)}
+        return self.model_copy(update={**paths, "releases": None})
 
     def cameras(self) -> dict[str, EdgeConfig]:
         """The same for each camera alone, as if it were the only one."""

@@ -50,6 +50,11 @@ class CostBook:
         self._priced: dict[tuple[Objective, bool], Costs] = {}  # empty when something was measured since
         self._unpriced = 0
 
+    def go_on_from(self, other: CostBook) -> None:
+        """Go on with what is known of the link, and of the device: they are the same, whatever network runs."""
+        self.link, self.way, self.watts = other.link, other.way, other.watts
+        self._reprice()
+
     @property
     def exits(self) -> int:
         """K."""

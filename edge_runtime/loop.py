@@ -39,8 +39,6 @@ class EdgeLoop:
         on_outcome: called for every outcome, in order; must not block.
         on_drift: told which camera it is when a finding of its monitor changes.
         on_shadowed: called after the outcome of a frame whose rules have a shadow; must not block.
-        on_ended: called after the outcome of every frame; must not block.
-        on_idle: called when nothing else is to be done; says whether it has computed anything, a segment at most.
         auditor: checks answers of this device in the background; None checks none.
         together: frames of different cameras that are run through the first segments at once.
         hedge: picks frames to go on with here while their answers are late; None waits for them.
@@ -48,6 +46,8 @@ class EdgeLoop:
     Attributes:
         together: as given.
         in_flight: offloads without an outcome yet.
+        on_ended: called after the outcome of every frame; must not block.
+        on_idle: called when nothing else is to be done; says whether it has computed anything, a segment at most.
     """
 
     def __init__(
@@ -59,16 +59,15 @@ class EdgeLoop:
         on_outcome: Sequence[OnOutcome],
         on_drift: Callable[[str, Finding], None] = lambda *_: None,
         on_shadowed: Callable[[Ticket, Ending], None] = lambda *_: None,
-        on_ended: Callable[[Ticket, Ending], None] = lambda *_: None,
-        on_idle: Callable[[], bool] = bool,
         auditor: Auditor | None = None,
         together: int = 1,
         hedge: Hedge | None = None,
     ) -> None:
         self.together, self._hedge = together, hedge
         self._turns, self._streams = Turns(streams), tuple(streams)
-        self._on_outcome, self._on_drift, self._on_idle = tuple(on_outcome), on_drift, on_idle
-        self._on_shadowed, self._on_ended = on_shadowed, on_ended
+        self._on_outcome, self._on_drift, self._on_shadowed = tuple(on_outcome), on_drift, on_shadowed
+        self.on_ended: Callable[[Ticket, Ending], None] = lambda *_: None
+        self.on_idle: Callable[[], bool] = bool
         self._auditor, self._offloader, self._clock = auditor, offloader, clock
         self._started_s = clock()
         self.in_flight = self._blind = 0  # blind are those in flight whose frames have no local reading yet
@@ -98,7 +97,7 @@ class EdgeLoop:
             self._auditor.idle()
         if heard := self._offloader.greet(self._clock()):
             self._streams[0].deployment.costs.observe_greeting(heard)  # shared: all but the budget is
-        return self._on_idle()
+        return self.on_idle()
 
     def _deepen_late(self, ticket: Ticket) -> None:
         """One segment of a shipped frame; behind the last one it has its answer, and the policy the full network's."""
@@ -296,5 +295,5 @@ class EdgeLoop:
             listener(outcome, record)
         if ticket.rules.shadow is not None:
             self._on_shadowed(ticket, ending)
-        self._on_ended(ticket, ending)
+        self.on_ended(ticket, ending)
         return float("nan") if record.cost is None else record.cost

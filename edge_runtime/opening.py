@@ -20,6 +20,7 @@ from edge_runtime.ledger import Ledger
 from edge_runtime.offload import Offloader
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Source
+from edge_runtime.sources.feed import Feed
 from edge_runtime.worker_link import WorkerLink
 from split_core.errors import ConfigError
 from split_core.transport import TRANSPORTS
@@ -43,6 +44,27 @@ def make_source(section: SourceSection) -> Source:
             f"source.options: {error}; docs/camera.md lists what the source {section.kind!r} takes"
         ) from error
     return source
+
+
+def make_feed(section: SourceSection, source: Source | None, wake: Callable[[], None]) -> Feed:
+    """The frames of the configured source, or of another one.
+
+    Args:
+        section: as configured.
+        source: instead of the configured one.
+        wake: called when a frame has come.
+
+    Raises:
+        ConfigError: as `make_source`.
+    """
+    return Feed(
+        source or make_source(section),
+        fps=section.fps,
+        limit=section.limit,
+        every=section.every,
+        clock=time.monotonic,
+        wake=wake,
+    )
 
 
 def open_channels(link: LinkSection, closing: ExitStack) -> dict[str, Channel]:

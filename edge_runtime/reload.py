@@ -19,6 +19,7 @@ from edge_runtime.policy_watch import Change, PolicyWatch
 from split_core.config import parsed
 from split_core.errors import SplitError, of_disk
 from split_core.readings import Reader
+from split_core.release import Held
 
 log = structlog.get_logger("edge")
 
@@ -65,6 +66,15 @@ def merged(old: EdgeConfig, new: EdgeConfig) -> tuple[EdgeConfig, tuple[str, ...
     return config, changed, tuple(name for name in others if name not in changed)
 
 
+def as_running(running: EdgeConfig, config: EdgeConfig) -> EdgeConfig:
+    """With releases, no file says which bundle, policy and profile are in force: those that run."""
+    return config.with_release(_held(running)) if config.releases else config
+
+
+def _held(config: EdgeConfig) -> Held:
+    return Held(Path(config.bundle), Path(config.policy), Path(config.profile))
+
+
 def flat(document: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """`{"link": {"address": ""}}` as `{"link.address": ""}`."""
     found: dict[str, Any] = {}
@@ -87,21 +97,24 @@ class Reloader:
 
     Args:
         config: in force.
-        read: the file, as it is now.
         cameras: that run on it.
         check: refuses, by a `SplitError`, how a policy reads exits that does not fit the network.
         wake: called when something was found.
+
+    Attributes:
+        config: in force now.
+        read: the file, as it is now; whoever asks sets it.
     """
 
     def __init__(
         self,
         config: EdgeConfig,
-        read: Callable[[], EdgeConfig],
         cameras: Mapping[str, Camera],
         check: Callable[[Reader], None],
         wake: Callable[[], None],
     ) -> None:
-        self._config, self._read, self._cameras, self._check, self._wake = config, read, cameras, check, wake
+        self.config, self._cameras, self._check, self._wake = config, cameras, check, wake
+        self.read: Callable[[], EdgeConfig] = lambda: self.config
         self._asked = threading.Event()
         self._thread = threading.Thread()
         self._found: Reload | None = None
@@ -111,11 +124,15 @@ class Reloader:
         self._asked.set()
         self._wake()
 
+    def moved(self, files: EdgeConfig) -> None:
+        """A release is in force; what is read from here on is compared with its files."""
+        self.config, self._found = self.config.with_release(_held(files)), None
+
     def tick(self, adopt: Mapping[str, Adoption], watch: PolicyWatch | None) -> None:
         """Between two frames: put in force what was found; begin to read when somebody asked."""
         if self._found is not None:
             found, self._found = self._found, None
-            self._config = found.config
+            self.config = found.config
             if watch:
                 watch.configure(found.config.cameras())
             take(found, self._cameras, adopt)
@@ -139,7 +156,7 @@ class Reloader:
         Raises:
             SplitError: the file, or the policy that it names, cannot be used.
         """
-        config, changed, kept = merged(self._config, self._read())
+        config, changed, kept = merged(self.config, as_running(self.config, self.read()))
         own = config.cameras()
         running = {name: camera.artefacts for name, camera in self._cameras.items()}
         policies = {name: change for name in running if (change := self._policy(running[name], own[name]))}

@@ -86,7 +86,7 @@ def judge(shadow: Rules, case: Case) -> ShadowRecord:
         ConfigError: its criterion does not fit the network's hidden states.
     """
     plan = shadow.policy.begin(case.context)
-    way = _followed(shadow, plan, case)
+    way = followed(shadow, plan, case)
     record = _record(shadow, case, way)
     if plan.learns and way.answer is not None:
         action = Answer(way.exit) if way.where == "edge" else Ship(plan.context.costs.payload[way.depth])
@@ -96,7 +96,7 @@ def judge(shadow: Rules, case: Case) -> ShadowRecord:
     return record
 
 
-def _followed(shadow: Rules, plan: Plan, case: Case) -> Way:
+def followed(shadow: Rules, plan: Plan, case: Case) -> Way:
     """Ask the shadow's policy as the edge loop asks the active one, with the readings that exist."""
     raws = {raw.exit: raw for raw in case.raws}
     readings: list[Reading] = []

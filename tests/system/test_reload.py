@@ -52,7 +52,8 @@ def settings(site: Path, bundle: Path, **changes: Any) -> EdgeConfig:
 def play(config: EdgeConfig, read: Callable[[], EdgeConfig], until: Callable[[EdgeApp, Outcome], bool]) -> EdgeApp:
     """Run; after five frames the settings are read again, until some frame says that it is enough."""
     app, seen = EdgeApp(config), 0
-    reloader = app._reloader = Reloader(config, read, app.cameras, app._deployment.probe.check, app.wake)
+    reloader = app._reloader
+    reloader.read = read
 
     def follow(outcome: Outcome, _: object) -> None:
         nonlocal seen
