@@ -27,6 +27,7 @@ from split_core.release_store import ReleaseStore
 log = structlog.get_logger("edge")
 
 ASK_EVERY_S = 5.0  # whether a worker has the bundle by now
+ALONE_AFTER_S = 60.0  # without a link that is up: a worker that restarts, perhaps with the bundle, is back by then
 NOT_ITS_FAULT = ("timeout", "busy", "no_link")  # of a release, while no worker can be reached
 
 
@@ -67,7 +68,8 @@ class Releases:
         self._left: Lineup | None = None  # by it, and perhaps for a while only
         self._asked: Mapping[str, Rules] = {}
         self._comparison: Comparison | None = None
-        self._ask_at_s, self._followed = 0.0, False
+        self._ask_at_s, self._up_at_s = 0.0, 0.0
+        self._followed = self._said = False
 
     def ended(self, ticket: Ticket, ending: Ending) -> None:
         """A frame has its outcome."""
@@ -134,7 +136,8 @@ class Releases:
             trial.refuse(found.why)
             return
         trial.loaded()
-        self._lineup, self._asked, self._ask_at_s = found.lineup, found.before, self._clock()
+        self._lineup, self._asked, self._said = found.lineup, found.before, False
+        self._ask_at_s = self._up_at_s = self._clock()
         self._compare(trial, found.lineup)
         log.info("release on trial, compared with what runs", release=trial.name, running=self.active)
 
@@ -146,6 +149,8 @@ class Releases:
 
     def _go_on(self, trial: Trial, now: float) -> None:
         trial.tick(now)
+        if self._reachable():
+            self._up_at_s = now
         if trial.stage == "waiting" and now >= self._ask_at_s:
             self._ask(trial, now)
         if trial.ended:
@@ -153,7 +158,7 @@ class Releases:
 
     def _ask(self, trial: Trial, now: float) -> None:
         assert self._lineup
-        if self._section.workers == "alone" or not self._reachable():
+        if self._section.workers == "alone" or now - self._up_at_s >= ALONE_AFTER_S:
             self._switch(trial)
             return
         self._ask_at_s = now + ASK_EVERY_S
@@ -163,11 +168,13 @@ class Releases:
         trial = self.trial
         if trial is None or trial.name != heard.name or trial.stage != "waiting":
             return
-        if not any(heard.answers.values()):
-            log.info("release waits for a worker that has its bundle", release=trial.name)
+        if heard.answers and not any(heard.answers.values()):
+            if not self._said:
+                log.info("release waits for a worker that has its bundle", release=trial.name)
+            self._said = True
             return
         self._switch(trial)
-        for link, has in zip(self._offloader.links, heard.answers.values(), strict=True):
+        for link, has in zip(self._offloader.links, heard.answers.values(), strict=False):
             if has is False:  # it would refuse the first frame; it is greeted until it has the bundle
                 link.breaker.trip(self._clock())
 
