@@ -83,7 +83,7 @@ class EdgeApp:
     def _build(self, config: EdgeConfig, channels: Mapping[str, Channel] | None, sources: Mapping[str, Source]) -> None:
         section, config = config.releases, artefacts.in_force(config)
         loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
-        self._stopping, self._dropped = False, 0
+        self._stopping = False
         self._pulse = Pulse(Supervisor(), time.monotonic)
         self._together = config.together
         channels = channels or open_channels(config.link, self._stack)
@@ -121,7 +121,7 @@ class EdgeApp:
         section, shared = loaded.config.source, self._deployment
         assert section is not None
         deployment = replace(shared, budget=loaded.budget(shared.costs))
-        feed = make_feed(section, source, self.wake)
+        feed = make_feed(section, source, self.wake, lambda line: log.info("source", camera=name, change=line))
         camera = Camera(name, loaded, feed, deployment, propose=self._proposals.put, clock=time.monotonic)
         self._stack.callback(camera.close)
         return camera
@@ -256,7 +256,7 @@ class EdgeApp:
     def summary(self) -> dict[str, Any]:
         """What happened since the start, as JSON types."""
         slots = {name: camera.feed.slot for name, camera in self.cameras.items()}
-        told = self.tally.summary({name: (slot.offered, slot.dropped) for name, slot in slots.items()})
+        told = self.tally.summary({name: (slot.offered, slot.drops) for name, slot in slots.items()})
         unwritten = {name: sum(camera.unwritten.values()) for name, camera in self.cameras.items()}
         found = {
             "outcomes_lost": losses(self._sinks),
@@ -295,6 +295,3 @@ class EdgeApp:
         due_at_s = self.loop.next_event_at()
         left_s = PATIENCE_S if due_at_s is None else due_at_s - time.monotonic()
         self._channel.wait(min(PATIENCE_S, max(0.0, left_s)), *self._others)
-        dropped = sum(camera.feed.slot.dropped for camera in self.cameras.values())
-        self.metrics.dropped(dropped - self._dropped)
-        self._dropped = dropped

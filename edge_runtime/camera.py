@@ -17,6 +17,7 @@ from edge_runtime.deployment import Deployment
 from edge_runtime.keeping import Keeping, promise
 from edge_runtime.memory import PolicyMemory
 from edge_runtime.sources.feed import Feed
+from edge_runtime.sources.live import LiveFeed
 from edge_runtime.stream import Stream
 from split_core.drift.monitor import Finding
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
@@ -50,7 +51,7 @@ class Camera:
         self,
         name: str,
         loaded: Artefacts,
-        feed: Feed,
+        feed: Feed | LiveFeed,
         deployment: Deployment,
         *,
         propose: Callable[[Artefacts, Crossing], None],
@@ -82,8 +83,8 @@ class Camera:
 
     @property
     def sees(self) -> bool:
-        """Has a frame come, and may more come?"""
-        return not self.feed.ended and self.feed.slot.offered > 0
+        """Do frames come?"""
+        return self.feed.sees
 
     @property
     def finished(self) -> bool:
@@ -91,10 +92,11 @@ class Camera:
         return self.feed.ended and self.feed.slot.empty
 
     def show(self, metrics: EdgeMetrics) -> None:
-        """Let its drift, its promise and what its disk did not take be read at every scrape."""
+        """Let its frames, its drift, its promise and what its disk did not take be read at every scrape."""
         metrics.watch_drift(self.name, lambda: self.stream.rules.monitor)
         metrics.watch_promise(self.name, lambda: promise(self.stream.rules))
         metrics.watch_unwritten(self.name, lambda: self.unwritten)
+        metrics.watch_source(self.name, lambda: (self.feed.slot.drops, self.feed.connections, self.feed.sees))
 
     def tick(self) -> None:
         """Save what was learned, if it is time to."""

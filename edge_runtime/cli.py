@@ -87,10 +87,12 @@ def told(summary: dict[str, Any]) -> str:
     """A run in two lines."""
     latency, outcomes_lost = summary["latency_ms"], summary.get("outcomes_lost", {})
     degraded = ", ".join(f"{count} {reason}" for reason, count in summary["degraded"].items()) or "none"
+    drops = ", ".join(f"{count} {why}" for why, count in summary["drops"].items())
     marked = ", ".join(f"{count} {why}" for why, count in summary["marked"].items())
     lost = ", ".join(f"{n} {why} ({sink})" for sink, reasons in outcomes_lost.items() for why, n in reasons.items())
     return (
-        f"{summary['frames']} frames, {summary['dropped']} dropped unread, {summary['outcomes']} answered: "
+        f"{summary['frames']} frames, {summary['dropped']} dropped{f' ({drops})' if drops else ''}, "
+        f"{summary['outcomes']} answered: "
         f"{summary['edge']} here, {summary['cloud']} by the cloud; degraded: {degraded}; "
         f"{f'to be looked at: {marked}; ' if marked else ''}past the deadline: {summary['late']}"
         f"{f'; outcomes lost on their way: {lost}' if lost else ''}\n"

@@ -32,6 +32,8 @@ class SourceSection(Section):
         fps: frames per second at most; 0 takes them as they come.
         limit: stop after so many frames; 0 never.
         every: wait until a frame is taken instead of dropping it for a newer one; for files, not for cameras.
+        motion: of a camera: share of the picture that must have changed; 0 answers still scenes, too.
+        watchdog_s: of a camera: without a picture for so long, it is opened again.
         options: what that kind of source takes: `path`, `loop`, ...
     """
 
@@ -39,6 +41,8 @@ class SourceSection(Section):
     fps: float = Field(default=0.0, ge=0)
     limit: int = Field(default=0, ge=0)
     every: bool = False
+    motion: float = Field(default=0.0, ge=0, le=1)
+    watchdog_s: float = Field(default=5.0, gt=0)
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -19,8 +19,9 @@ from edge_runtime.greetings import Greetings
 from edge_runtime.ledger import Ledger
 from edge_runtime.offload import Offloader
 from edge_runtime.sources import SOURCES
-from edge_runtime.sources.base import Source
+from edge_runtime.sources.base import LiveSource, Source
 from edge_runtime.sources.feed import Feed
+from edge_runtime.sources.live import LiveFeed
 from edge_runtime.worker_link import WorkerLink
 from split_core.errors import ConfigError
 from split_core.transport import TRANSPORTS
@@ -46,25 +47,49 @@ def make_source(section: SourceSection) -> Source:
     return source
 
 
-def make_feed(section: SourceSection, source: Source | None, wake: Callable[[], None]) -> Feed:
+def make_feed(
+    section: SourceSection, source: Source | None, wake: Callable[[], None], tell: Callable[[str], None]
+) -> Feed | LiveFeed:
     """The frames of the configured source, or of another one.
 
     Args:
         section: as configured.
         source: instead of the configured one.
         wake: called when a frame has come.
+        tell: told in one line when frames stop or cannot be read, and when they come again.
 
     Raises:
         ConfigError: as `make_source`.
     """
+    first = source or make_source(section)
+    if isinstance(first, LiveSource):
+        return LiveFeed(
+            partial(_live, section, source),
+            fps=section.fps,
+            limit=section.limit,
+            motion=section.motion,
+            watchdog_s=section.watchdog_s,
+            tell=tell,
+            clock=time.monotonic,
+            wake=wake,
+            rng=np.random.default_rng(),
+        )
     return Feed(
-        source or make_source(section),
+        first,
         fps=section.fps,
         limit=section.limit,
         every=section.every,
         clock=time.monotonic,
         wake=wake,
+        tell=tell,
     )
+
+
+def _live(section: SourceSection, source: Source | None) -> LiveSource:
+    """A camera to connect to once more."""
+    fresh = source or make_source(section)
+    assert isinstance(fresh, LiveSource)
+    return fresh
 
 
 def open_channels(link: LinkSection, closing: ExitStack) -> dict[str, Channel]:

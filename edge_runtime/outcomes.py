@@ -80,16 +80,20 @@ class Tally:
             self._latency_ms[self._seen % 10_000] = latency_ms
         self._seen += 1
 
-    def summary(self, seen: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    def summary(self, seen: Mapping[str, tuple[int, Mapping[str, int]]]) -> dict[str, Any]:
         """What happened, as JSON types; percentiles over the newest 10,000 frames.
 
         Args:
-            seen: frames offered and dropped, by camera.
+            seen: frames that were offered, and those that were dropped by reason, of every camera.
         """
+        drops: Counter[str] = Counter()
+        for _, of_camera in seen.values():
+            drops.update(of_camera)
         p50, p95, p99 = np.percentile(self._latency_ms or [0.0], [50, 95, 99])
         told = {
             "frames": sum(offered for offered, _ in seen.values()),
-            "dropped": sum(dropped for _, dropped in seen.values()),
+            "dropped": sum(drops.values()),
+            "drops": dict(drops),
             "outcomes": self.outcomes,
             "cloud": self.cloud,
             "edge": self.outcomes - self.cloud,
@@ -101,7 +105,7 @@ class Tally:
         }
         if len(seen) > 1:
             told["cameras"] = {
-                camera: {"frames": offered, "dropped": dropped, "outcomes": self.cameras[camera]}
+                camera: {"frames": offered, "dropped": sum(dropped.values()), "outcomes": self.cameras[camera]}
                 for camera, (offered, dropped) in seen.items()
             }
         return told

@@ -16,7 +16,7 @@ from edge_runtime.opening import make_offloader, make_source, open_channels
 from edge_runtime.snapshot import About, Snapshot
 from edge_runtime.sources.base import Item
 from edge_runtime.sources.choose import items
-from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.sources.slot import NewestFrame
 from edge_runtime.stream import Stream
 from edge_runtime.ticket import Rules
 from split_core.errors import ConfigError, PolicyFileError, SourceError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_runtime.deployment import Deployment
 from edge_runtime.sources.base import Frame
-from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.sources.slot import NewestFrame
 from edge_runtime.ticket import Rules
 
 

@@ -15,9 +15,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_runtime.outcomes import Outcome
+from edge_runtime.secret import secret, text
 from edge_runtime.sinks.base import NOTHING_LOST, as_json
 from edge_runtime.sinks.place import Place, reason_of, tls_context
-from edge_runtime.sinks.secret import secret, text
 from split_core.errors import ConfigError
 from split_core.params import flag, whole
 from split_core.telemetry.background import LINGER_S

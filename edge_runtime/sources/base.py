@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +43,34 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give everything back; `read` is not called again."""
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A source that passes over what it cannot read.
+
+    Attributes:
+        skipped: items so far.
+        problem: what was wrong with the first of them.
+    """
+
+    skipped: int
+    problem: str
+
+
+@runtime_checkable
+class LiveSource(Source, Protocol):
+    """A source that has no end: when it stops, it is opened again.
+
+    Pictures are grabbed in time and made into items only where somebody wants them.
+    """
+
+    def grab(self) -> bool:
+        """Wait for the next picture; False when the stream has ended.
+
+        Raises:
+            SourceError: the camera gives nothing.
+        """
+
+    def item(self) -> Item | None:
+        """The picture that was grabbed last; None when it cannot be read."""

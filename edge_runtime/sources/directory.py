@@ -20,13 +20,13 @@ class DirectorySource:
         loop: begin again at the end.
 
     Attributes:
-        unreadable: files that are no pictures.
+        skipped, problem: see `Skipping`.
     """
 
     def __init__(self, path: str, loop: bool = False) -> None:
         self._path, self._loop = Path(path), loop
         self._files: Iterator[Path] | None = None
-        self.unreadable = 0
+        self.skipped, self.problem = 0, ""
 
     def read(self) -> Pixels | None:
         """See `Source.read`."""
@@ -35,8 +35,9 @@ class DirectorySource:
         for file in self._files:
             try:
                 return read_image(str(file))
-            except DataError:
-                self.unreadable += 1
+            except DataError as error:
+                self.skipped += 1
+                self.problem = self.problem or str(error)
         return None
 
     def close(self) -> None:
@@ -50,9 +51,9 @@ class DirectorySource:
         if not files:
             raise SourceError(f"{self._path}: no pictures in it; expected {', '.join(sorted(SUFFIXES))}")
         while True:
-            unreadable_before = self.unreadable
+            skipped_before = self.skipped
             yield from files
             if not self._loop:
                 return
-            if self.unreadable - unreadable_before == len(files):
+            if self.skipped - skipped_before == len(files):
                 raise SourceError(f"{self._path}: none of its {len(files)} pictures can be read")

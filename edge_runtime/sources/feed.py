@@ -1,52 +1,15 @@
-"""The thread between a source and the loop: paces, stamps, and keeps the newest frame only."""
+"""The thread between a source that ends and the loop: paces, stamps, and keeps the newest frame only."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from edge_runtime.sources.base import Frame, Source
+from edge_runtime.sources.base import Frame, Skipping, Source
+from edge_runtime.sources.slot import NewestFrame
 from split_core.errors import SourceError
 
 PATIENCE_S = 0.25  # longest wait before the thread looks whether it shall stop
-
-
-class NewestFrame:
-    """A slot for one frame.  Putting a second one drops the first and counts it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Condition(threading.Lock())
-        self._frame: Frame | None = None
-        self.offered = 0
-        self.dropped = 0
-
-    @property
-    def empty(self) -> bool:
-        """Is there nothing to take?"""
-        return self._frame is None
-
-    def put(self, frame: Frame) -> None:
-        """Offer a frame; the one that was not taken is gone."""
-        with self._lock:
-            self.offered += 1
-            self.dropped += self._frame is not None
-            self._frame = frame
-
-    def peek(self) -> Frame | None:
-        """What `take` would give now, or something newer."""
-        return self._frame
-
-    def take(self) -> Frame | None:
-        """The newest frame that was not taken yet, or None."""
-        with self._lock:
-            frame, self._frame = self._frame, None
-            self._lock.notify()
-            return frame
-
-    def wait_until_taken(self, timeout_s: float) -> bool:
-        """Block until there is nothing to take, at most so long; is that so?"""
-        with self._lock:
-            return self._lock.wait_for(lambda: self._frame is None, timeout_s)
 
 
 class Feed:
@@ -59,7 +22,15 @@ class Feed:
         every: wait with the next frame until the last one was taken, so that none is dropped.
         clock: monotonic seconds.
         wake: called after every frame and at the end.
+        tell: told in one line of the first item that cannot be read.
+
+    Attributes:
+        slot: the newest frame.
+        error: why the source gave up; None while it did not.
+        connections: always 1: a source that fails is not opened again.
     """
+
+    connections = 1
 
     def __init__(
         self,
@@ -70,10 +41,12 @@ class Feed:
         clock: Callable[[], float],
         wake: Callable[[], None],
         every: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.slot = NewestFrame()
         self.error: SourceError | None = None
         self._source, self._limit, self._clock, self._wake, self._every = source, limit, clock, wake, every
+        self._tell, self._skipped = tell, 0
         self.pace(fps)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
@@ -82,6 +55,11 @@ class Feed:
     def ended(self) -> bool:
         """Will no further frame come?"""
         return not self._thread.is_alive()
+
+    @property
+    def sees(self) -> bool:
+        """Has a frame come, and may more come?"""
+        return not self.ended and self.slot.offered > 0
 
     def pace(self, fps: float) -> None:
         """Frames per second at most from here on; 0 for as fast as the source gives them."""
@@ -105,6 +83,13 @@ class Feed:
             self._source.close()
             self._wake()
 
+    def _look_for_skipped(self) -> None:
+        if isinstance(self._source, Skipping) and self._source.skipped > self._skipped:
+            if not self._skipped:
+                self._tell(f"an item cannot be read, and further ones are only counted: {self._source.problem}")
+            self.slot.drop("unreadable", self._source.skipped - self._skipped)
+            self._skipped = self._source.skipped
+
     def _next_due_s(self, due_at_s: float, now: float) -> float:
         # Late by more than a period: begin anew.  Catching up would only make frames that nobody reads.
         return (now if now - due_at_s > self._period_s else due_at_s) + self._period_s
@@ -113,6 +98,7 @@ class Feed:
         due_at_s, seq = self._clock(), 0
         while not self._stopping.is_set() and (not self._limit or seq < self._limit):
             item = self._source.read()
+            self._look_for_skipped()
             if item is None:
                 return
             # Event.wait is the pacing sleep: `stop` ends it at once.

@@ -26,6 +26,9 @@ BATCH_ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BREAKER_STATES = ("closed", "half_open", "open")
 
 
+Seen = tuple[Mapping[str, int], int, bool]  # frames dropped by reason, connections, do frames come?
+
+
 class Distribution:
     """Counts per bucket; `bounds` are the buckets' upper ends."""
 
@@ -52,7 +55,8 @@ class EdgeMetrics:
     def __init__(self) -> None:
         self._frames: Counter[tuple[str, str, str]] = Counter()
         self._latency = Distribution(FRAME_SECONDS)
-        self._dropped = self._payload_bytes = 0
+        self._payload_bytes = 0
+        self._sources: dict[str, Callable[[], Seen]] = {}
         self._breakers: Callable[[], Mapping[str, str]] = dict
         self._drift: dict[str, Callable[[], DriftMonitor]] = {}
         self._marked: Counter[str] = Counter()
@@ -119,9 +123,9 @@ class EdgeMetrics:
             self._marked[marked] += 1
         self._latency.add(latency_ms / 1e3)
 
-    def dropped(self, count: int) -> None:
-        """Count frames that newer ones replaced before they were read."""
-        self._dropped += count
+    def watch_source(self, camera: str, seen: Callable[[], Seen]) -> None:
+        """Read what comes from a camera, and what is dropped of it, at every scrape."""
+        self._sources[camera] = seen
 
     def shipped(self, payload_bytes: int) -> None:
         """Count one offload."""
@@ -147,7 +151,7 @@ class EdgeMetrics:
         errors = self._guardrail_errors()
         yield CounterMetricFamily("offramp_guardrail_errors", "Guardrail calls that failed.", value=errors)
         yield self._latency.family("offramp_frame_seconds", "Capture to outcome.")
-        yield CounterMetricFamily("offramp_frames_dropped", "Frames that were never read.", value=self._dropped)
+        yield from _of_sources({camera: seen() for camera, seen in self._sources.items()})
         text = "Outcomes that a sink wanted and did not get out."
         yield _counters("offramp_outcomes_lost", text, ("sink", "reason"), _pairs(self._sinks_lost()))
         text = "Records of decision logs and savings of states that the disk did not take."
@@ -231,6 +235,17 @@ def _counters(name: str, text: str, labels: tuple[str, ...], values: Iterable[tu
 
 def _pairs(values: Mapping[str, Mapping[str, int]]) -> list[tuple[tuple[str, ...], float]]:
     return [((first, second), value) for first, inner in values.items() for second, value in inner.items()]
+
+
+def _of_sources(seen: Mapping[str, Seen]) -> Iterator[Metric]:
+    drops = _pairs({camera: dict(dropped) for camera, (dropped, _, _) in seen.items()})
+    yield _counters("offramp_frames_dropped", "Frames that nobody answers.", ("camera", "reason"), drops)
+    connections = [((camera,), count) for camera, (_, count, _) in seen.items()]
+    yield _counters("offramp_source_connections", "Times that it was opened.", ("camera",), connections)
+    sees = GaugeMetricFamily("offramp_source_sees", "1 while frames come.", labels=("camera",))
+    for camera, (_, _, comes) in seen.items():
+        sees.add_metric((camera,), float(comes))
+    yield sees
 
 
 def _of_audits(tally: AuditTally) -> Iterator[Metric]:

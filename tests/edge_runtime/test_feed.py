@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.sources.base import Frame
-from edge_runtime.sources.feed import Feed, NewestFrame
+from edge_runtime.sources.feed import Feed
+from edge_runtime.sources.slot import NewestFrame
 from split_core.errors import SourceError
 
 PIXELS = np.zeros((2, 2, 1), np.uint8)

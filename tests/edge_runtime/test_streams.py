@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.config import EdgeConfig
 from edge_runtime.sources.base import Frame
-from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.sources.slot import NewestFrame
 from edge_runtime.stream import Stream, Turns
 from edge_runtime.together import best_size, may_wait_for_all
 from split_core.config import parsed

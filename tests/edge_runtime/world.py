@@ -28,7 +28,7 @@ from edge_runtime.outcomes import Outcome
 from edge_runtime.prefix import Pace, Prefix
 from edge_runtime.raw import Probe
 from edge_runtime.sources.base import Frame
-from edge_runtime.sources.feed import NewestFrame
+from edge_runtime.sources.slot import NewestFrame
 from edge_runtime.stream import Stream
 from edge_runtime.ticket import Rules
 from edge_runtime.worker_link import WorkerLink

@@ -98,13 +98,15 @@ def test_a_camera_counts_its_frames() -> None:
     metrics.answered("door", "edge", "", 12.0)
     metrics.answered("door", "cloud", "", 40.0)
     metrics.answered("door", "edge", "timeout", 100.0)
-    metrics.dropped(3)
+    metrics.watch_source("door", lambda: ({"newer": 2, "still": 1}, 4, True))
     metrics.shipped(1234)
     metrics.watch_breakers(lambda: {"tcp://gpu:5555": "open"})
     value = metrics.registry.get_sample_value
     assert value("offramp_frames_total", {"camera": "door", "where": "edge", "reason": "timeout"}) == 1
     assert value("offramp_frame_seconds_sum") == pytest.approx(0.152)
-    assert value("offramp_frames_dropped_total") == 3
+    assert value("offramp_frames_dropped_total", {"camera": "door", "reason": "newer"}) == 2
+    assert value("offramp_source_connections_total", {"camera": "door"}) == 4
+    assert value("offramp_source_sees", {"camera": "door"}) == 1
     assert value("offramp_offload_bytes_total") == 1234
     states = [{"worker": "tcp://gpu:5555", "state": state} for state in ("closed", "half_open", "open")]
     assert [value("offramp_breaker_state", labels) for labels in states] == [0, 0, 1]
