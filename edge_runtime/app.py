@@ -101,7 +101,7 @@ class EdgeApp:
         told = lambda worker, line: log.info("link", worker=worker, change=line)  # noqa: E731
         self._offloader = make_offloader(config, channels, loaded, told)
         states = dict(zip(channels, (link.breaker for link in self._offloader.links), strict=True))
-        self.metrics.watch_breakers(lambda: {worker: breaker.state for worker, breaker in states.items()})
+        self.metrics.watch_breakers(lambda: {worker: breaker.state for worker, breaker in states.items() if worker})
         self.loop = self._make_loop(config)
         self._meter = open_meter(self._stack, self.metrics, self._price_energy)
         self._watch_for_metrics(loaded)

@@ -138,7 +138,7 @@ def make_offloader(
                 answer_within_s=config.deadline_ms / 1e3,
             ),
             clock=time.monotonic,
-            on_change=partial(tell, address),
+            on_change=partial(tell, address) if address else lambda _: None,
             greetings=Greetings(),
         )
         for address, channel in channels.items()
