@@ -19,6 +19,7 @@ from edge_runtime.deployment import Deployment
 from edge_runtime.guardrail import Guardrail, guardrail_at
 from edge_runtime.prefix import Pace, Prefix
 from edge_runtime.raw import Probe
+from edge_runtime.release_pull import bring_first
 from edge_runtime.ticket import Rules
 from split_core import bundle as bundles
 from split_core import policy as policies
@@ -222,11 +223,14 @@ def load(config: EdgeConfig, tell: Callable[[str], None] = lambda _: None) -> Ar
 def in_force(config: EdgeConfig) -> EdgeConfig:
     """The same with what is active in the store of releases, where there is one, as bundle, policy and profile.
 
+    A new device brings its first release itself, where it is told from where.
+
     Raises:
         ReleaseError: nothing is active there, or it is damaged or not signed as configured.
     """
     if not config.releases:
         return config
+    bring_first(config.releases)
     store = ReleaseStore(Path(config.releases.store), config.releases.keys)
     folder = store.path("active")
     store.load(folder.name)

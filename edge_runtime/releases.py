@@ -9,14 +9,17 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from edge_runtime.changeover import Changeover
 from edge_runtime.comparison import Comparison
-from edge_runtime.config import EdgeConfig, ReleasesSection
+from edge_runtime.config import EdgeConfig
 from edge_runtime.lineup import Lineup, in_place, line_up
+from edge_runtime.release_pull import Pull, puller
 from edge_runtime.release_watch import Found, Heard, ReleaseWatch
+from edge_runtime.releases_section import ReleasesSection
 from edge_runtime.reload import Reloader
 from edge_runtime.roll_call import roll_call
 from edge_runtime.ticket import Ending, Rules, Ticket
@@ -28,6 +31,7 @@ log = structlog.get_logger("edge")
 
 ASK_EVERY_S = 5.0  # whether a worker has the bundle by now
 ALONE_AFTER_S = 60.0  # without a link that is up: a worker that restarts, perhaps with the bundle, is back by then
+PULL_STREAM = 3  # of randomness, beside those of `opening` and `app`
 NOT_ITS_FAULT = ("timeout", "busy", "no_link")  # of a release, while no worker can be reached
 
 
@@ -45,6 +49,7 @@ class Releases:
     Attributes:
         active: the version in force.
         trial: under way; None without one.
+        followers: threads that begin at the first `tick`.
         results: trials by their ends: "kept", "refused", "rolled_back"; and "ordered" changes.
     """
 
@@ -69,7 +74,8 @@ class Releases:
         self._asked: Mapping[str, Rules] = {}
         self._comparison: Comparison | None = None
         self._ask_at_s, self._up_at_s = 0.0, 0.0
-        self._followed = self._said = False
+        self._said = False
+        self.followers: tuple[ReleaseWatch | Pull, ...] = ()
 
     def ended(self, ticket: Ticket, ending: Ending) -> None:
         """A frame has its outcome."""
@@ -96,9 +102,9 @@ class Releases:
 
     def tick(self) -> None:
         """Between two frames.  The first time it begins to follow: what runs is warm by then."""
-        if not self._followed:
-            self._followed = True
-            self._watch.start()
+        for follower in self.followers:
+            follower.start()
+        self.followers = ()
         for event in self._watch.take():
             if isinstance(event, Heard):
                 self._hear(event)
@@ -254,7 +260,13 @@ def follow_releases(
         log.error("releases", reason=line)
 
     watch = ReleaseWatch(store, active, load=load, ask=partial(roll_call, config.link), tell=tell, wake=wake)
-    closing.callback(watch.close)
+    followers: list[ReleaseWatch | Pull] = [watch]
+    if section.url:
+        rng = np.random.default_rng((config.seed, PULL_STREAM))
+        followers.append(Pull(partial(puller, section), section.every_s, rng, tell))
+    for follower in followers:
+        closing.callback(follower.close)
     releases = Releases(section, active, change=change, watch=watch, clock=time.monotonic, moved=reloader.moved)
+    releases.followers = tuple(followers)
     change.loop.on_ended, change.loop.on_idle = releases.ended, releases.idle
     return releases

@@ -17,8 +17,10 @@ from edge_runtime.outcomes import Outcome
 from split_core import bundle as bundles
 from split_core.config import parsed
 from split_core.errors import ConfigError, ReleaseError
+from split_core.release_store import ReleaseStore
 from split_core.telemetry.decisions import read_log, read_notes
 from split_core.telemetry.metrics import exposition
+from tests.release_server import FolderServer
 from tests.release_world import AT_EXIT_1, WHOLE, Workshop, another_bundle, broken_bundle
 from tests.tiny import LABELS
 
@@ -286,9 +288,40 @@ def test_settings_that_cannot_be_meant_are_refused_in_one_line(workshop: Worksho
         parsed({**workshop.config(), **changes}, EdgeConfig, "test")
 
 
+def test_a_new_device_brings_its_first_release_and_follows_what_is_active_there(workshop: Workshop, second: Path):
+    server = FolderServer(workshop.store.folder)
+    device = ReleaseStore(workshop.folder / "device")
+    name = workshop.add(second, AT_EXIT_1)
+    pull = {"store": str(device.folder), "url": server.url, "every_s": 0.2, "agree": 0.3}
+    try:
+        story = Story(workshop, releases=pull)
+        assert device.pointer("active") == workshop.store.pointer("active")
+        story.when(story.seen(5), lambda: cut_off(server, name, lambda: workshop.store.promote("active", name)))
+        story.when(lambda: device.pointer("active") == name, nothing)
+        outcomes = story.play()
+    finally:
+        server.close()
+    assert once_each(outcomes)
+    assert outcomes[-1].exit == 1
+    assert story.app._releases is not None
+    assert story.app._releases.results["kept"] == 1
+
+
+def cut_off(server: FolderServer, name: str, do: Callable[[], Any]) -> None:
+    """The first transfer of a file dies in the middle."""
+    server.cut_at[f"{name}/bundle/segments/segment_1.onnx"] = 64
+    do()
+
+
+def test_a_new_device_whose_server_is_away_does_not_start(workshop: Workshop):
+    nowhere = {"store": str(workshop.folder / "device"), "url": "http://127.0.0.1:9"}
+    with pytest.raises(ReleaseError, match="cannot be reached"):
+        EdgeApp(parsed(workshop.config(releases=nowhere), EdgeConfig, "test"))
+
+
 def test_threads_of_a_camera_end_with_it(workshop: Workshop):
     story = Story(workshop)
     story.when(story.seen(3), nothing)
     story.play()
-    assert not [thread.name for thread in threading.enumerate() if thread.name == "release-watch"]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("release-")]
     shutil.rmtree(workshop.store.folder)
