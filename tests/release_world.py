@@ -14,11 +14,14 @@ from partitioner.verify import Trial
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles
+from split_core.backends.base import Session
 from split_core.bundle import Bundle
+from split_core.errors import BackendError
 from split_core.files import sha256_of
 from split_core.policy import BanditSection, ExitSection, PolicyFile
 from split_core.release import Held
 from split_core.release_store import ReleaseStore
+from split_core.tensors import Array
 from tests.edge_runtime.world import profile
 from tests.tiny import IDENTITY, tiny_samples
 
@@ -43,6 +46,22 @@ def broken_bundle(whole: Path, out: Path) -> Path:
         return {"bundle_id": one.id, "passed": True}
 
     return bundles.write(out, manifest, {**bundle.copy(), first.file: garbage}, prove)
+
+
+class Failing:
+    """A session whose engine gives up, or gives nonsense, from some run on."""
+
+    def __init__(self, session: Session, after: int, nonsense: bool = False) -> None:
+        self.inputs, self.outputs = session.inputs, session.outputs
+        self._session, self._left, self._nonsense = session, after, nonsense
+
+    def run(self, feeds: Any) -> list[Array]:
+        self._left -= 1
+        if self._left >= 0:
+            return self._session.run(feeds)
+        if self._nonsense:
+            return [np.full_like(one, np.nan) for one in self._session.run(feeds)]
+        raise BackendError("the device has lost its engine")
 
 
 class Workshop:

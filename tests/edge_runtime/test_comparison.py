@@ -6,36 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from edge_runtime import artefacts
 from edge_runtime.comparison import Comparison
 from edge_runtime.config import EdgeConfig
 from edge_runtime.lineup import Place
-from split_core.backends.base import Session
 from split_core.config import parsed
-from split_core.errors import BackendError
-from split_core.tensors import Array
 from tests.edge_runtime.world import World
-from tests.release_world import WHOLE, Workshop, another_bundle
+from tests.release_world import WHOLE, Failing, Workshop, another_bundle
 from tests.tiny import LABELS
-
-
-class Failing:
-    """A session whose engine gives up, or gives nonsense, from some run on."""
-
-    def __init__(self, session: Session, after: int, nonsense: bool = False) -> None:
-        self.inputs, self.outputs = session.inputs, session.outputs
-        self._session, self._left, self._nonsense = session, after, nonsense
-
-    def run(self, feeds: Any) -> list[Array]:
-        self._left -= 1
-        if self._left >= 0:
-            return self._session.run(feeds)
-        if self._nonsense:
-            return [np.full_like(one, np.nan) for one in self._session.run(feeds)]
-        raise BackendError("the device has lost its engine")
 
 
 class Site:

@@ -21,7 +21,7 @@ from split_core.release_store import ReleaseStore
 from split_core.telemetry.decisions import read_log, read_notes
 from split_core.telemetry.metrics import exposition
 from tests.release_server import FolderServer
-from tests.release_world import AT_EXIT_1, WHOLE, Workshop, another_bundle, broken_bundle
+from tests.release_world import AT_EXIT_1, WHOLE, Failing, Workshop, another_bundle, broken_bundle
 from tests.tiny import LABELS
 
 MOST_FRAMES = 6000
@@ -189,6 +189,28 @@ def test_a_trial_that_is_taken_away_in_its_probation_brings_the_old_release_back
     outcomes = story.play()
     assert once_each(outcomes)
     assert story.app.cameras["camera"].artefacts.bundle.id != bundles.load(second).id
+    assert workshop.store.pointer("active") != name
+
+
+def test_a_release_whose_engine_fails_when_it_is_in_force_is_rolled_back_within_a_few_frames(
+    workshop: Workshop, second: Path
+):
+    name = workshop.add(second, AT_EXIT_1)
+    story = Story(workshop, releases={"agree": 0.3, "probation_s": 600.0})
+
+    def fail() -> None:
+        prefix = story.app.cameras["camera"].stream.deployment.prefix
+        prefix.segments[0] = Failing(prefix.segments[0], after=0)
+
+    story.when(story.seen(200), workshop.store.promote)  # the more is known of before, the sooner it shows
+    story.when(lambda: story.outcomes[-1].exit == 1, fail)
+    story.when(story.ended("rolled_back"), nothing)
+    outcomes = story.play()
+    assert once_each(outcomes)
+    failed = [one for one in outcomes if one.degraded == "engine"]
+    assert 1 <= len(failed) <= 6
+    assert outcomes[-1].exit == 3
+    assert "frames ended badly" in last_refusal(workshop)
     assert workshop.store.pointer("active") != name
 
 
