@@ -6,7 +6,6 @@ import json
 import sys
 from dataclasses import asdict
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,14 +18,14 @@ from edge_runtime import doctor as doctors
 from edge_runtime import profiling
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.picture import draw
 from edge_runtime.snapshot_app import take
+from edge_runtime.snapshot_file import FORMATS, as_png
 from edge_runtime.snapshot_words import in_lines
 from edge_runtime.sources.choose import items
 from split_core import bundle as bundles
 from split_core import config, policy, profiles
 from split_core.backends.build import make_backend
-from split_core.errors import ArtefactError
+from split_core.errors import ArtefactError, ConfigError
 from split_core.files import write_atomically
 from split_core.params import params_from_text
 from split_core.policy import CodecSection
@@ -65,21 +64,27 @@ def edge_snapshot(
         list[str] | None, typer.Option("--set", help="Replace a setting: --set link.address=tcp://gpu:5555")
     ] = None,
     camera: Annotated[str, typer.Option(help="Which one, where there are several; else the first.")] = "",
-    item: Annotated[Path | None, typer.Option(help="Take the frame from here: a picture's folder, .npz, .tsv.")] = None,
-    out: Annotated[Path | None, typer.Option(help="PNG to draw.")] = None,
+    item: Annotated[
+        Path | None, typer.Option(help="Take the frame from here: a picture, a folder, .npz, .tsv.")
+    ] = None,
+    out: Annotated[str, typer.Option(help="Draw it, too: a .png or .html, or - for a PNG on standard output.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Answer one frame as the camera would now, and show what every exit says and why it ended where it did."""
     log_to_stderr(as_json=as_json)
+    if out not in ("", "-") and Path(out).suffix not in FORMATS:
+        raise ConfigError(f"--out: expected a name that ends with {' or '.join(FORMATS)}, or -; got {out!r}")
+    if out == "-" and as_json:
+        raise ConfigError("--out - and --json would both write to standard output; give --out a file")
     snapshot, frame = take(config.load(config_file, EdgeConfig, overrides or ()), camera=camera, item=item)
     if as_json:
         print(json.dumps(snapshot.as_json()))
     else:
-        Console().print("\n".join(in_lines(snapshot)), highlight=False, markup=False)
-    if out:
-        png = BytesIO()
-        draw(snapshot, frame).image.save(png, "PNG", optimize=True)
-        write_atomically(out, png.getvalue())
+        Console(stderr=out == "-").print("\n".join(in_lines(snapshot)), highlight=False, markup=False)
+    if out == "-":
+        sys.stdout.buffer.write(as_png(snapshot, frame))
+    elif out:
+        write_atomically(Path(out), FORMATS[Path(out).suffix](snapshot, frame))
         Console(stderr=True).print(f"wrote {out}", highlight=False, markup=False)
 
 

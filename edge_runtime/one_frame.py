@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge_runtime import snapshot
@@ -27,7 +27,8 @@ class OneFrame:
 
     Args:
         stream: whose rules decide; nothing else takes from its slot.
-        offloader: the way to the worker.
+        offloader: the way to the workers.
+        workers: what its links are called.
         about: told with the snapshot.
         clock: monotonic seconds.
         wait: lets so many seconds pass, or fewer when a message comes.
@@ -38,11 +39,13 @@ class OneFrame:
         stream: Stream,
         offloader: Offloader,
         *,
+        workers: Sequence[str],
         about: About,
         clock: Callable[[], float],
         wait: Callable[[float], None],
     ) -> None:
         self._offloader, self._about, self._clock, self._wait = offloader, about, clock, wait
+        self._names, self._workers = tuple(workers), dict[str, str]()
         # Rules with a shadow are told how a frame ended before anything is learned from it.
         rules = replace(stream.rules, shadow=stream.rules)
         self._stream = replace(stream, rules=rules)
@@ -89,6 +92,8 @@ class OneFrame:
         self._end = None
         book = deployment.costs
         expected_ms = [book.ship_ms(cut) for cut in range(book.exits)]
+        links = zip(self._names, self._offloader.links, strict=True)
+        self._workers = {name: link.breaker.state for name, link in links if name}
         self._stream.slot.put(Frame(seq, self._clock(), item))
         while self._end is None:
             self._turn()
@@ -155,6 +160,7 @@ class OneFrame:
             marked=outcome.marked,
             late=outcome.late,
             cloud=plan.context.cloud,
+            workers=self._workers,
             splits=plan.context.splits,
             arm=record.arm,
             propensity=plan.propensity,

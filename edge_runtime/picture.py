@@ -29,7 +29,7 @@ from edge_runtime.panel import (
     width_of,
 )
 from edge_runtime.snapshot import Said, Snapshot, Spent, Step
-from edge_runtime.snapshot_words import expected, headline, moved, ms, percent, plan_of, story, warnings
+from edge_runtime.snapshot_words import expected, headline, link_of, moved, ms, percent, plan_of, story, warnings
 from edge_runtime.sources.base import Item, Pixels
 
 WIDTH, EDGE, GAP = 1200, 28, 32
@@ -124,14 +124,16 @@ def fitted(pixels: Pixels, width: int, height: int) -> Image.Image:
 
 def _right(snapshot: Snapshot) -> tuple[Image.Image, tuple[Box, ...]]:
     panel = Panel(RIGHT)
-    panel.heading("calibrated confidence: filled when read in the run, striped when not; the mark is what was asked")
+    asked = "; the mark is what was asked" if any(0.0 <= one.asked <= 1.0 for one in snapshot.exits) else ""
+    panel.heading(f"calibrated confidence: filled when read in the run, striped when not{asked}")
     bars = []
     for one in snapshot.exits:
         answered = one.exit == snapshot.exit and (one.when == "worker") == (snapshot.where == "cloud")
         bars.append(_bar(panel, one, answered=answered))
     panel.down(10)
     panel.heading("what was decided, and why")
-    panel.text(plan_of(snapshot), SMALL)
+    for line in (plan_of(snapshot), *link_of(snapshot)):
+        panel.text(line, SMALL)
     panel.down(4)
     for step in snapshot.steps:
         _step(panel, step)

@@ -146,7 +146,8 @@ class Snapshot:
         frame: what it is, in words.
         measures: what its input is like.
         label, name, confidence, exit, where, degraded, marked, late: of the outcome.
-        cloud: was a worker there when it began?
+        cloud: could it be sent to a worker when it began?
+        workers: address to the state of its breaker then.
         splits: depths where it might stop.
         arm: split and threshold; None for a policy without arms.
         propensity: chance that this choice was made.
@@ -172,6 +173,7 @@ class Snapshot:
     marked: str
     late: bool
     cloud: bool
+    workers: Mapping[str, str]
     splits: tuple[int, ...]
     arm: tuple[int, float] | None
     propensity: float

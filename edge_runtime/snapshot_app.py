@@ -36,14 +36,21 @@ def take(config: EdgeConfig, *, camera: str = "", item: Path | None = None) -> t
     Raises:
         SplitError: a file is not usable, there is no such camera, or the source gives nothing.
     """
-    names = config.cameras()
+    names = artefacts.in_force(config).cameras()
     name = camera or next(iter(names))
     if name not in names:
         raise ConfigError(f"no camera {name!r}; expected one of {', '.join(names)}")
     loaded = artefacts.load(names[name], lambda _: None)
-    frame = items(item, 1)[0] if item else _seen(names[name])
+    frame = _given(item) if item else _seen(names[name])
     with ExitStack() as stack:
         return _taken(loaded, name, frame, stack), frame
+
+
+def _given(path: Path) -> Item:
+    found = items(path, 1)
+    if not found:
+        raise SourceError(f"{path}: no frame in it")
+    return found[0]
 
 
 def _seen(config: EdgeConfig) -> Item:
@@ -68,6 +75,7 @@ def _taken(loaded: Artefacts, name: str, frame: Item, stack: ExitStack) -> Snaps
     one = OneFrame(
         stream,
         offloader,
+        workers=list(channels),
         about=_about(loaded, name, learned),
         clock=time.monotonic,
         wait=lambda seconds: channel.wait(seconds, *others),
@@ -93,9 +101,14 @@ def _learned(loaded: Artefacts, rules: Rules) -> str:
 def _about(loaded: Artefacts, name: str, learned: str) -> About:
     manifest, file = loaded.bundle.manifest, loaded.policy_file
     place = " ".join(f"{key}={value}" for key, value in loaded.config.metadata.items())
+    link = loaded.config.link
     notes = [f"segment: {place}"] if place else []
     if file.envelope:
         notes.append(f"promise: {file.evidence.target:.3g} of the answers given here agree with the whole network")
+    if link.mb_per_hour:
+        notes.append(f"at most {link.mb_per_hour:g} MB an hour may be sent")
+    if link.max_per_s:
+        notes.append(f"at most {link.max_per_s:g} frames a second may be sent")
     return About(
         camera=name,
         bundle=f"{manifest.name} {manifest.version}",

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from edge_runtime.snapshot import Said, Snapshot, Step
 
+WORKERS = {"closed": "answers", "half_open": "is on trial", "open": "does not answer"}
+
 
 def in_lines(snapshot: Snapshot) -> list[str]:
     """All that a terminal shows of it."""
@@ -16,6 +18,7 @@ def in_lines(snapshot: Snapshot) -> list[str]:
         story(snapshot),
         *warnings(snapshot),
         plan_of(snapshot),
+        *link_of(snapshot),
         *(_stepped(step) for step in snapshot.steps),
         *(_said(one) for one in snapshot.exits),
         f"time: {spent}",
@@ -63,11 +66,18 @@ def plan_of(snapshot: Snapshot) -> str:
     """What was decided before anything was read."""
     arm = f"split {snapshot.arm[0]} at {snapshot.arm[1]:.3g}, " if snapshot.arm else ""
     chance = f"chosen with probability {snapshot.propensity:.3g}" if snapshot.propensity < 1.0 else "no chance in it"
-    cloud = "a worker is there" if snapshot.cloud else "no worker"
+    cloud = "may be sent" if snapshot.cloud else "may not be sent"
     teaches = "" if snapshot.learns else ", teaches nothing"
     splits = snapshot.splits
     reach = f"may stop at {splits[0]} to {splits[-1]}" if splits else "may stop nowhere"
     return f"{snapshot.about.policy}: {arm}{chance}{teaches}; {cloud}; {reach}"
+
+
+def link_of(snapshot: Snapshot) -> list[str]:
+    """How it stood with each worker, a line each."""
+    if not snapshot.workers:
+        return ["no worker is configured"]
+    return [f"worker {name} {WORKERS[state]}" for name, state in snapshot.workers.items()]
 
 
 def moved(step: Step) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import Item, Source
+from edge_runtime.sources.directory import SUFFIXES
 from split_core.errors import SourceError
+from split_core.preprocess import read_image
 
 
 def kind_of(path: Path) -> str:
@@ -31,11 +33,14 @@ def source_for(path: Path, **options: Any) -> Source:
 
 
 def items(path: Path, count: int) -> list[Item]:
-    """The first `count` pictures or texts of `path`, or fewer when there are fewer.
+    """The first `count` pictures or texts of `path`, or fewer when there are fewer; a single picture's file is one.
 
     Raises:
-        SourceError: there are none.
+        SourceError: nothing is there.
+        DataError: a picture cannot be read.
     """
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return [read_image(str(path))]
     source = source_for(path)
     try:
         found: list[Item] = []

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import re
+import socket
 import subprocess
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +24,12 @@ from edge_runtime.panel import Box
 from edge_runtime.picture import COLOURS, WHOSE, draw
 from edge_runtime.snapshot import Said, Snapshot
 from edge_runtime.snapshot_app import take
+from edge_runtime.snapshot_file import as_html
 from edge_runtime.snapshot_words import in_lines
+from split_core import cli
 from split_core.config import parsed
 from split_core.demo.processes import Background, command
-from split_core.errors import ConfigError, SourceError
+from split_core.errors import ConfigError, DataError, SourceError
 from tests.system.test_edge import ALWAYS_SHIP, Site
 from tests.system.test_edge import site as site  # fixtures
 from tests.system.test_edge import worker as worker
@@ -94,6 +100,38 @@ def test_a_frame_of_ones_own_may_be_shown_instead(site: Site, tmp_path: Path):
     assert snapshot.frame.startswith("8 x 8 pixels")
 
 
+def test_one_pictures_file_is_enough_and_one_that_is_no_picture_is_refused(site: Site, tmp_path: Path):
+    config = parsed(site.config(), EdgeConfig, "test")
+    Image.fromarray(site.images[7][..., 0]).save(tmp_path / "seven.png")
+    _, item = take(config, item=tmp_path / "seven.png")
+    assert isinstance(item, np.ndarray)
+    assert np.array_equal(item[..., 0], site.images[7][..., 0])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"broken\.png"):
+        take(config, item=tmp_path / "broken.png")
+
+
+def test_a_source_without_a_frame_is_refused(site: Site, tmp_path: Path):
+    (tmp_path / "empty.tsv").write_text("text\tlabel\n")
+    with pytest.raises(SourceError):
+        take(parsed(site.config(), EdgeConfig, "test"), item=tmp_path / "empty.tsv")
+
+
+def test_a_camera_that_cannot_be_reached_is_told_in_one_line(
+    site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    pytest.importorskip("av")
+    with socket.create_server(("127.0.0.1", 0)) as taken_port:
+        port = taken_port.getsockname()[1]
+    source = {"kind": "camera", "options": {"address": f"rtsp://me:secret@127.0.0.1:{port}/door", "timeout_s": 2.0}}
+    (tmp_path / "edge.yaml").write_text(yaml.safe_dump(site.config(source=source)))
+    assert cli.main(["edge", "snapshot", str(tmp_path / "edge.yaml")]) == SourceError.exit_code
+    line = capsys.readouterr().err.strip()
+    assert "\n" not in line
+    assert f"127.0.0.1:{port}/door: Connection refused" in line
+    assert "secret" not in line
+
+
 def share_of(image: Image.Image, bar: Box, colour: tuple[int, int, int]) -> float:
     """Of a bar that has this colour in its middle row."""
     row = np.asarray(image)[(bar.top + bar.bottom) // 2, bar.left : bar.right]
@@ -150,6 +188,31 @@ def test_the_command_tells_writes_and_prints_json(site: Site):
     assert "exit 3 says" in done.stdout
     with Image.open(png) as image:
         assert image.width == 1200
+    piped = subprocess.run([*words, "--out", "-"], capture_output=True, check=True)
+    with Image.open(BytesIO(piped.stdout)) as image:
+        assert image.width == 1200
+    assert b"exit 3 says" in piped.stderr
     found = json.loads(subprocess.run([*words, "--json"], capture_output=True, text=True, check=True).stdout)
     assert found["about"]["camera"] == "camera"
     assert len(found["exits"]) == 3
+
+
+def test_a_page_holds_picture_and_words_and_nothing_of_a_name_is_markup(site: Site):
+    snapshot, item = take(parsed(site.config(), EdgeConfig, "test"))
+    page = as_html(replace(snapshot, name="<b>coat</b>"), item).decode()
+    assert "&lt;b&gt;coat&lt;/b&gt;" in page
+    assert "<b>" not in page
+    picture = re.search(r"data:image/png;base64,([^\"]+)", page)
+    assert picture
+    with Image.open(BytesIO(base64.b64decode(picture.group(1)))) as image:
+        assert image.width == 1200
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--out", "snapshot.jpg"], "ends with .png or .html"), (["--out", "-", "--json"], "both")]
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_done(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main(["edge", "snapshot", "nothing.yaml", *words]) == ConfigError.exit_code
+    assert said in capsys.readouterr().err

@@ -11,9 +11,13 @@ import pytest
 pytest.importorskip("tokenizers")
 
 from edge_runtime import profiling
+from edge_runtime.config import EdgeConfig
+from edge_runtime.picture import draw
+from edge_runtime.snapshot_app import take
 from split_core import bundle as bundles
 from split_core import cli, profiles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
+from split_core.config import parsed
 from split_core.demo.processes import Background
 from split_core.policy import CodecSection
 from split_core.telemetry.decisions import FrameRecord
@@ -86,3 +90,16 @@ def test_a_device_without_a_cloud_answers_every_text(site: Site) -> None:
     assert {record.where for record in records} == {"edge"}
     assert len(records) == len(TEXTS)
     assert right(records) == 1.0
+
+
+def test_a_snapshot_shows_the_text_and_what_every_exit_and_the_worker_say_of_it(site: Site, worker: Background) -> None:
+    source = {"kind": "tsv", "options": {"path": str(site.folder / "stream.tsv")}}
+    config = site.config(worker.ready["address"], source=source, bandit={"name": "edge_only", "params": {}})
+    snapshot, item = take(parsed(config, EdgeConfig, "test"))
+    assert item == TEXTS[0][0]
+    assert snapshot.frame == f"text of {len(item)} characters"
+    assert [one.name for one in snapshot.measures] == ["tokens", "pieces"]
+    assert snapshot.label == TEXTS[0][1]
+    assert {one.when for one in snapshot.exits} >= {"run", "worker"}
+    picture = draw(snapshot, item)
+    assert len(picture.bars) == len(snapshot.exits)
