@@ -24,6 +24,7 @@ from edge_runtime.camera import Camera
 from edge_runtime.changeover import Changeover
 from edge_runtime.config import EdgeConfig
 from edge_runtime.energy import open_meter
+from edge_runtime.forwarding import open_forwarder
 from edge_runtime.hedge import Hedge
 from edge_runtime.loop import EdgeLoop, OnOutcome
 from edge_runtime.opening import make_feed, make_offloader, open_channels
@@ -108,11 +109,11 @@ class EdgeApp:
         self._adopt = {name: Adoption(camera, self._offloader) for name, camera in self.cameras.items()}
         self._watch = self._follow(config)
         self._reloader = Reloader(config, self.cameras, self._check, self.wake)
-        self._releases: Releases | None = None
+        self.releases: Releases | None = None
         if section:
             change = Changeover(self.cameras, self.loop, self._offloader)
-            self._releases = follow_releases(section, self._reloader, change, self.wake, self._stack)
-            self.metrics.watch(self._releases.families)
+            self.releases = follow_releases(section, self._reloader, change, self.wake, self._stack)
+            self.metrics.watch(self.releases.families)
         self._serve(config)
         shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
         log.info("ready", cameras=list(self.cameras), **shown)
@@ -133,6 +134,7 @@ class EdgeApp:
             patience_s=config.audit.patience_ms / 1e3,
             clock=time.monotonic,
             on_audit=self._tell_audit,
+            forwarder=open_forwarder(config.backlog, self._offloader, self.cameras, self.metrics, self._stack),
         )
         self._hedge = Hedge() if config.link.hedge else None
         return EdgeLoop(
@@ -238,8 +240,8 @@ class EdgeApp:
             for name, change in self._watch.take():
                 self._adopt[name](change)
         self._reloader.tick(self._adopt, self._watch)
-        if self._releases:
-            self._releases.tick()
+        if self.releases:
+            self.releases.tick()
 
     def _price_energy(self, watts: float | None) -> None:
         for camera in self.cameras.values():

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bandits.policy import Answer, Observation
+from edge_runtime.forwarder import Forward, Forwarder
 from edge_runtime.offload import Offloader
-from edge_runtime.ticket import Ticket, parcel_of
+from edge_runtime.outcomes import Outcome
+from edge_runtime.ticket import Ending, Ticket, parcel_of
 from edge_runtime.worker_link import Loss, Reply
 from split_core.errors import CodecError
 from split_core.readings import Reading
@@ -59,6 +61,7 @@ class Auditor:
         patience_s: for an idle moment, and then for the answer.
         clock: monotonic seconds.
         on_audit: told every audit that came back, after the policy has learned from it.
+        forwarder: keeps frames for later and sends them when there is nothing to audit; None keeps none.
 
     Attributes:
         tally: sums since the start.
@@ -72,8 +75,9 @@ class Auditor:
         patience_s: float,
         clock: Callable[[], float],
         on_audit: OnAudit = lambda *_: None,
+        forwarder: Forwarder | None = None,
     ) -> None:
-        self._offloader = offloader
+        self._offloader, self._forwarder = offloader, forwarder
         self._rng, self._patience_s, self._clock, self._on_audit = rng, patience_s, clock, on_audit
         self._waiting: Audit | None = None
         self.tally = AuditTally()
@@ -87,10 +91,12 @@ class Auditor:
             return False
         self.tally.drawn += 1
         now = self._clock()
+        answer = next(reading for reading in ticket.readings if reading.exit == action.exit)
         if self._waiting is not None or not self._offloader.reachable(now):
             self.tally.skipped += 1
+            if self._forwarder:
+                self._forwarder.missed(ticket, answer)
             return False
-        answer = next(reading for reading in ticket.readings if reading.exit == action.exit)
         self._waiting = Audit(ticket, observation, answer, now)
         return True
 
@@ -103,6 +109,8 @@ class Auditor:
         """Nothing else is to be done: send what waits, if nothing is in flight."""
         audit, now = self._waiting, self._clock()
         if audit is None:
+            if self._forwarder:
+                self._forwarder.idle()
             return
         if now > audit.drawn_at_s + self._patience_s or not self._offloader.reachable(now):
             self._drop(audit)
@@ -127,8 +135,17 @@ class Auditor:
         self.tally.skipped += 1
         _tell(audit.ticket, audit.observation)
 
-    def settle(self, audit: Audit, event: Reply | Loss) -> None:
-        """Tell the policy how the audit of `event` has ended."""
+    def ended(self, ticket: Ticket, ending: Ending, outcome: Outcome) -> None:
+        """A frame has its outcome."""
+        if self._forwarder:
+            self._forwarder.ended(ticket, ending, outcome)
+
+    def settle(self, audit: object, event: Reply | Loss) -> None:
+        """Tell the policy how the audit of `event` has ended; of what was kept it learns nothing."""
+        if isinstance(audit, Forward):
+            assert self._forwarder
+            return self._forwarder.settle(audit, event)
+        assert isinstance(audit, Audit)
         ticket = audit.ticket
         if isinstance(event, Loss):
             self.tally.lost += 1

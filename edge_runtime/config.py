@@ -101,6 +101,22 @@ class AuditSection(Section):
     patience_ms: float = Field(default=2000.0, gt=0)
 
 
+class BacklogSection(Section):
+    """Frames that the cloud should see later, kept on disk; see `edge_runtime.forwarder`.
+
+    Attributes:
+        path: of the database.
+        megabytes: of frames in it at most.
+        drop: which make room for others, the "oldest" or the "surest".
+        keep: "degraded" (answered here because of the link), "marked", "audit" (drawn, and nobody to send it to).
+    """
+
+    path: str
+    megabytes: float = Field(default=256.0, gt=0)
+    drop: Literal["oldest", "surest"] = "oldest"
+    keep: tuple[Literal["degraded", "marked", "audit"], ...] = ("degraded", "marked", "audit")
+
+
 class StreamSection(Section):
     """One of several cameras on one device; what is not said here is as for all of them.
 
@@ -161,6 +177,7 @@ class EdgeConfig(Section):
         drift_every: only every so many-th frame is compared; for films, whose neighbouring frames are alike.
         drift_inputs: are inputs compared, too?  Confidences always are.
         audit: a share of the answers given here is checked afterwards.
+        backlog: frames that the cloud should have seen wait on disk for it; None keeps none.
         backend: name in `split_core.backends.BACKENDS`; `threads` is per session.
         backend_options: what that backend takes: `precision`, `ranges`, ...
         precision: of the bundle's pieces: "int8", ...; empty takes them as exported.
@@ -193,6 +210,7 @@ class EdgeConfig(Section):
     together: int = Field(default=0, ge=0, le=64)
     link: LinkSection = Field(default_factory=LinkSection)
     audit: AuditSection = Field(default_factory=AuditSection)
+    backlog: BacklogSection | None = None
     backend: str = "onnxruntime"
     backend_options: dict[str, Any] = Field(default_factory=dict)
     precision: str = ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bandits.policy import Answer, Context, Deeper, Observation, Plan, Ship
-from edge_runtime.audit import Audit, Auditor
+from edge_runtime.audit import Auditor
 from edge_runtime.deployment import Deployment
 from edge_runtime.hedge import Hedge, whole
 from edge_runtime.offload import Offloader
@@ -235,11 +235,10 @@ class EdgeLoop:
         """Verdicts are finished at once, they cost nothing; what needs a local answer is put aside."""
         for event in self._offloader.poll():
             ticket = event.ticket
-            if isinstance(ticket, Audit):
+            if not isinstance(ticket, Ticket):
                 assert self._auditor
                 self._auditor.settle(ticket, event)
                 continue
-            assert isinstance(ticket, Ticket)
             ticket.measure(event)
             if ticket.done:
                 continue
@@ -293,6 +292,8 @@ class EdgeLoop:
         record = record_of(ticket, ending, outcome, self._started_s)
         for listener in self._on_outcome:
             listener(outcome, record)
+        if self._auditor:
+            self._auditor.ended(ticket, ending, outcome)
         if ticket.rules.shadow is not None:
             self._on_shadowed(ticket, ending)
         self.on_ended(ticket, ending)

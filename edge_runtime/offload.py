@@ -75,13 +75,17 @@ class Offloader:
         heard = [greeting for link in self.links if (greeting := link.greet(idle_s))]
         return min(heard, key=lambda greeting: greeting.way_ms, default=None)
 
+    def codec_of(self, cut: int) -> tuple[str, Codec]:
+        """What packs the tensors of a cut: its name, and itself."""
+        return self._codecs["hidden" if cut else "input"]
+
     def pack(self, cut: int, tensors: Sequence[Array]) -> tuple[Encoded, ...]:
         """Encode what crosses `cut`.
 
         Raises:
             CodecError: the tensors cannot be shipped (not finite, for example).
         """
-        codec = self._codecs[_kind(cut)][1]
+        _, codec = self.codec_of(cut)
         return tuple(codec.encode(tensor) for tensor in tensors)
 
     def submit(self, parcel: Parcel, ticket: object, *, deadline_at_s: float, due_at_s: float) -> bool:
@@ -94,8 +98,7 @@ class Offloader:
             due_at_s: when to give it up, so that there is time for a local answer.
         """
         now = self._clock()
-        codec = self._codecs[_kind(parcel.cut)][0]
-        return self._find(Sending(ticket, parcel, codec, deadline_at_s, due_at_s, self.idle_s(now)), now)
+        return self._find(Sending(ticket, parcel, deadline_at_s, due_at_s, self.idle_s(now)), now)
 
     def _find(self, sending: Sending, now: float) -> bool:
         return any(self._send(link, sending, now) for link in self._candidates(now))
@@ -120,8 +123,8 @@ class Offloader:
         now = self._clock()
         if not self.quiet(now):
             return False
-        codec, until_s = self._codecs[_kind(parcel.cut)][0], now + patience_s
-        sending = Sending(ticket, parcel, codec, until_s, until_s, self.idle_s(now))
+        until_s = now + patience_s
+        sending = Sending(ticket, parcel, until_s, until_s, self.idle_s(now))
         link = next(link for link in self.links if link.breaker.allows(now))
         if not link.send_audit(sending):
             return False
@@ -148,7 +151,3 @@ class Offloader:
     def next_due_at(self) -> float | None:
         """When the next offload will be given up; None when nothing is in flight."""
         return min((at for link in self.links if (at := link.next_due_at()) is not None), default=None)
-
-
-def _kind(cut: int) -> str:
-    return "hidden" if cut else "input"

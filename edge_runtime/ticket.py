@@ -155,7 +155,7 @@ def parcel_of(ticket: Ticket, cut: int, offloader: Offloader) -> Parcel:
     tensors = offloader.pack(cut, ticket.run.tensors(cut))
     if prefix.pace:
         prefix.pace.encode(cut, started_s)
-    return Parcel(cut, tensors, (prefix.clock() - started_s) * 1e3, prefix.network)
+    return Parcel(cut, offloader.codec_of(cut)[0], tensors, (prefix.clock() - started_s) * 1e3, prefix.network)
 
 
 def outcome_of(

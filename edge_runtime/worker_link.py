@@ -30,12 +30,14 @@ class Parcel:
 
     Attributes:
         cut: where the worker starts.
+        codec: by whose name the worker unpacks it.
         tensors: encoded.
         encode_ms: how long that took.
         network: whose they are.
     """
 
     cut: int
+    codec: str
     tensors: tuple[Encoded, ...]
     encode_ms: float
     network: Network
@@ -53,7 +55,6 @@ class Sending:
     Attributes:
         ticket: the loop's own: which frame this is.
         parcel: what is sent.
-        codec: by whose name the worker unpacks it.
         deadline_at_s: when the answer is of no use any more.
         due_at_s: when it is given up.
         idle_s: how long nothing had been sent before it.
@@ -63,7 +64,6 @@ class Sending:
 
     ticket: object
     parcel: Parcel
-    codec: str
     deadline_at_s: float
     due_at_s: float
     idle_s: float
@@ -179,7 +179,7 @@ class WorkerLink:
     def _put(self, request_id: int, sending: Sending, left_ms: float) -> bool:
         parcel = sending.parcel
         bundle_id = parcel.network.bundle_id
-        message = wire.Offload(request_id, bundle_id, parcel.cut, sending.codec, left_ms, parcel.tensors)
+        message = wire.Offload(request_id, bundle_id, parcel.cut, parcel.codec, left_ms, parcel.tensors)
         return self.channel.send(wire.encode(message))
 
     def poll(self) -> Iterator[Reply | Loss]:

@@ -113,7 +113,7 @@ class CameraSource:
 
 def _options(address: str, transport: str, size: str, rate: float) -> dict[str, str]:
     """What FFmpeg is told; RTSP and devices know different words, and others none of them."""
-    # Without its buffer FFmpeg loses pictures at the beginning, which only matters where they are all there is: in files.
+    # Without its buffer FFmpeg loses pictures at the beginning, which only matters where they are all there is.
     buffer = "nobuffer+" if "://" in address or address.startswith("/dev/") else ""
     found = {"fflags": f"{buffer}discardcorrupt", "flags": "low_delay"}
     if address.startswith("rtsp"):

@@ -15,10 +15,12 @@ from bandits.build import make_policy
 from bandits.policy import Costs
 from edge_runtime.allowance import Allowance
 from edge_runtime.audit import Auditor
+from edge_runtime.backlog import Backlog
 from edge_runtime.breaker import Breaker
 from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.deployment import Deployment
+from edge_runtime.forwarder import Checked, Forwarder
 from edge_runtime.greetings import Greetings
 from edge_runtime.hedge import Hedge
 from edge_runtime.ledger import Ledger
@@ -118,6 +120,7 @@ class World:
         answers: the same by the worker's address.
         heard: messages by worker and kind.
         fates: of the messages in either direction, in order; then `Fate()`.
+        backlog: where frames are kept for later; `kept` holds them, and writes when it is flushed.
         greets: is the way measured by greetings, too?  They would take fates that a script means for others.
     """
 
@@ -137,6 +140,7 @@ class World:
     allowance: Allowance | None = None
     answers: dict[str, Callable[[wire.Message], list[bytes | memoryview] | None]] = field(default_factory=dict)
     greets: bool = False
+    backlog: Path | None = None
 
     def __post_init__(self) -> None:
         self.clock = EventClock()
@@ -168,8 +172,12 @@ class World:
             rng=np.random.default_rng(self.seed + 200),
             allowance=self.allowance,
         )
+        self.checked: list[Checked] = []
+        self.kept = Backlog(self.backlog, 1_000_000, "oldest", self.changes.append) if self.backlog else None
+        self.forwarder = self._forwarder(offloader) if self.kept else None
         self.auditor = Auditor(
             offloader,
+            forwarder=self.forwarder,
             rng=np.random.default_rng(self.seed + 100),
             patience_s=AUDIT_PATIENCE_S,
             clock=self.clock,
@@ -195,6 +203,18 @@ class World:
             on_outcome=[lambda outcome, record: (self.outcomes.append(outcome), self.records.append(record))],
             auditor=self.auditor,
             hedge=self.hedge,
+        )
+
+    def _forwarder(self, offloader: Offloader) -> Forwarder:
+        assert self.kept
+        return Forwarder(
+            self.kept,
+            frozenset({"degraded", "marked", "audit"}),
+            offloader,
+            lambda: self.stream.deployment.prefix.network,
+            clock=self.clock,
+            wall=self.clock,
+            on_checked=self.checked.append,
         )
 
     def _link(self, number: int, bundle: Bundle) -> WorkerLink:
