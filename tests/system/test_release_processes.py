@@ -78,14 +78,9 @@ def shipped(site: Site) -> int:
 
 
 @pytest.fixture
-def both(site: Site, second: Path) -> Iterator[Background]:
-    """A worker that has both bundles."""
-    folder = site.folder / "both"
-    folder.mkdir()
-    for name, bundle in (("1", site.bundle), ("2", second)):
-        (folder / "tiny").mkdir(exist_ok=True)
-        (folder / "tiny" / name).symlink_to(bundle)
-    running = site.worker(bundle=folder)
+def both(site: Site, store: ReleaseStore) -> Iterator[Background]:
+    """A worker that has both bundles: a store of releases is a folder of bundles, too."""
+    running = site.worker(bundle=store.folder)
     yield running
     running.end()
 
@@ -130,7 +125,7 @@ def test_a_release_waits_for_a_worker_that_has_its_bundle(
         assert store.pointer("trial") == name
         port = old.ready["address"].rpartition(":")[2]
         old.end()
-        newer = site.worker(f"tcp://127.0.0.1:{port}", bundle=site.folder / "both")
+        newer = site.worker(f"tcp://127.0.0.1:{port}", bundle=store.folder)
         try:
             wait_for(lambda: store.pointer("active") == name)
         finally:

@@ -76,7 +76,7 @@ class Story:
             self.app.stop()
 
     def ended(self, result: str) -> Callable[[], bool]:
-        return lambda: self.app._releases is not None and self.app._releases.results[result] > 0
+        return lambda: self.app.releases is not None and self.app.releases.results[result] > 0
 
     def seen(self, frames: int) -> Callable[[], bool]:
         return lambda: len(self.outcomes) >= frames
@@ -221,8 +221,8 @@ def test_a_person_may_make_a_release_active_and_roll_it_back_while_the_camera_ru
     story.when(lambda: story.outcomes[-1].exit == 1, workshop.store.rollback)
     story.when(lambda: story.outcomes[-1].exit == 3, nothing)
     assert once_each(story.play())
-    assert story.app._releases is not None
-    assert story.app._releases.results["ordered"] == 2
+    assert story.app.releases is not None
+    assert story.app.releases.results["ordered"] == 2
 
 
 def test_what_the_policy_had_learned_comes_back_with_the_release(workshop: Workshop, second: Path):
@@ -325,8 +325,8 @@ def test_a_new_device_brings_its_first_release_and_follows_what_is_active_there(
         server.close()
     assert once_each(outcomes)
     assert outcomes[-1].exit == 1
-    assert story.app._releases is not None
-    assert story.app._releases.results["kept"] == 1
+    assert story.app.releases is not None
+    assert story.app.releases.results["kept"] == 1
 
 
 def cut_off(server: FolderServer, name: str, do: Callable[[], Any]) -> None:
