@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,21 +144,26 @@ class WebPeer:
 
     Attributes:
         posts: (status, headers, body) of each post, in order.
-        script: statuses and headers of the next answers; then 200.
+        script: statuses and headers of the next answers; then 200.  A status below 100 is no answer: so many of its
+            bytes, and the end of the connection.
+        tls: when it is given, connections are encrypted.
     """
 
-    def __init__(self, _: Path = Path()) -> None:
+    def __init__(self, _: Path = Path(), tls: ssl.SSLContext | None = None) -> None:
         self.posts: list[tuple[int, dict[str, str], Any]] = []
         self.script: list[tuple[int, dict[str, str]]] = []
         self.status, self.pause_s, self.go_on = 200, 0.0, threading.Event()
-        self.connections = 0
+        self.connections, self._tls = 0, tls
         self.go_on.set()
         self._open(0)
-        self.options: dict[str, Any] = {"url": f"http://127.0.0.1:{self.port}/hook", "linger_s": 0.05}
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/hook"
+        self.options: dict[str, Any] = {"url": self.url, "linger_s": 0.05}
 
     def _open(self, port: int) -> None:
         self._server = Server(("127.0.0.1", port), Handler)
         self._server.peer, self.port = self, self._server.server_port
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def hang(self) -> None:
@@ -212,12 +218,17 @@ class Handler(BaseHTTPRequestHandler):
         assert peer.go_on.wait(60.0)
         time.sleep(peer.pause_s)
         status, headers = peer.script.pop(0) if peer.script else (peer.status, {})
+        if status < 100:
+            peer.posts.append((status, dict(self.headers), body))
+            self.wfile.write(b"HTTP/1.1 200 OK"[:status])
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in {"Content-Length": "2", **headers}.items():
             self.send_header(name, value)
+        peer.posts.append((status, dict(self.headers), body))  # first: whoever has the answer may look at once
         self.end_headers()
         self.wfile.write(b"ok")
-        peer.posts.append((status, dict(self.headers), body))
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
