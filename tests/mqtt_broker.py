@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from contextlib import suppress
@@ -24,6 +25,9 @@ class Published:
 class Broker:
     """Listens on a port of its own from the beginning on; `stop` and `start` are as if its process did.
 
+    Args:
+        tls: when it is given, connections are encrypted.
+
     Attributes:
         published: what clients have published, wills included, in order of arrival.
         go_on: while it is cleared the broker says nothing and reads nothing.
@@ -32,7 +36,8 @@ class Broker:
         arrived: set whenever something was published.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.published: list[Published] = []
         self.users: list[tuple[str, str]] = []
         self.go_on, self.arrived, self.code, self.connections = threading.Event(), threading.Event(), 0, 0
@@ -42,7 +47,7 @@ class Broker:
 
     @property
     def address(self) -> str:
-        return f"mqtt://127.0.0.1:{self._port}"
+        return f"mqtt{'s' if self._tls else ''}://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         self._open("127.0.0.1", self._port)
@@ -74,6 +79,8 @@ class Broker:
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
+                if self._tls:
+                    client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
                 self._clients.append(client)
                 self.connections += 1
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
