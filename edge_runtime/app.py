@@ -23,6 +23,7 @@ from edge_runtime.audit import Auditor
 from edge_runtime.camera import Camera
 from edge_runtime.changeover import Changeover
 from edge_runtime.config import EdgeConfig
+from edge_runtime.deployment import Deployment
 from edge_runtime.energy import open_meter
 from edge_runtime.forwarding import open_forwarder
 from edge_runtime.hedge import Hedge
@@ -39,7 +40,7 @@ from edge_runtime.sinks.opening import open_sinks
 from edge_runtime.sinks.sink import close_all, losses
 from edge_runtime.sources.base import Source
 from edge_runtime.ticket import Ticket
-from edge_runtime.together import best_size
+from edge_runtime.together import together_at
 from split_core.readings import Reader
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord
@@ -86,16 +87,15 @@ class EdgeApp:
         loaded = artefacts.load(config, lambda line: log.warning("guardrail", reason=line))
         self._stopping = False
         self._pulse = Pulse(Supervisor(), time.monotonic)
-        self._together = config.together
         channels = channels or open_channels(config.link, self._stack)
         self._channel, *self._others = channels.values()
         self.metrics, self.tally = EdgeMetrics(), Tally()
         self._proposals = Proposals(lambda line: log.warning("proposal", found=line))
         self._stack.callback(self._proposals.close)
         self._shadow = ShadowDesk(self._note_shadow, lambda line: log.error("shadow stopped", reason=line))
-        self._deployment = loaded.deployment()
+        shared = loaded.deployment()
         self.cameras = {
-            name: self._add_camera(name, loaded.of_camera(own), sources.get(name))
+            name: self._add_camera(name, loaded.of_camera(own), shared, sources.get(name))
             for name, own in config.cameras().items()
         }
         self._stack.callback(self._shadow.close)  # before the cameras: it still has something to note
@@ -118,8 +118,8 @@ class EdgeApp:
         shown = {key: loaded.ids[key][:12] for key in ("bundle", "policy", "bandit")}
         log.info("ready", cameras=list(self.cameras), **shown)
 
-    def _add_camera(self, name: str, loaded: Artefacts, source: Source | None) -> Camera:
-        section, shared = loaded.config.source, self._deployment
+    def _add_camera(self, name: str, loaded: Artefacts, shared: Deployment, source: Source | None) -> Camera:
+        section = loaded.config.source
         assert section is not None
         deployment = replace(shared, budget=loaded.budget(shared.costs))
         feed = make_feed(section, source, self.wake, lambda line: log.info("source", camera=name, change=line))
@@ -201,11 +201,12 @@ class EdgeApp:
             BackendError: the engine refuses the network.
             ConfigError: a criterion does not fit the network's hidden states.
         """
-        self._deployment.probe.compute()
+        shared = next(iter(self.cameras.values())).stream.deployment
+        shared.probe.compute()
         for camera in self.cameras.values():
             self._check(camera.stream.rules.reader)
         if len(self.cameras) > 1:
-            self.loop.together = self._together or best_size(self._deployment.prefix, min(16, len(self.cameras)))
+            self.loop.together = together_at(self._reloader.config.together, shared.prefix, len(self.cameras))
             log.info("cameras share the engines", cameras=len(self.cameras), frames_together=self.loop.together)
 
     def run(self) -> None:

@@ -11,11 +11,10 @@ from edge_runtime.camera import Camera
 from edge_runtime.config import EdgeConfig
 from edge_runtime.deployment import Deployment
 from edge_runtime.ticket import Rules
-from edge_runtime.together import best_size
+from edge_runtime.together import together_at
 from split_core.errors import ReleaseError
 
 ROUNDS = 3  # of a blank frame, before the time of a segment is believed
-MOST_TOGETHER = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +72,8 @@ def line_up(name: str, config: EdgeConfig, cameras: Mapping[str, Camera]) -> Lin
     _refuse_long_segments(shared, config.margin_ms)
     shared.costs.go_on_from(running.stream.deployment.costs)
     places = {name: _place(loaded.of_camera(own), shared) for name, own in config.cameras().items()}
-    together = config.together or best_size(shared.prefix, min(MOST_TOGETHER, len(cameras)))
-    return Lineup(name, places, together if len(cameras) > 1 else 1)
+    together = together_at(config.together, shared.prefix, len(cameras)) if len(cameras) > 1 else 1
+    return Lineup(name, places, together)
 
 
 def _place(loaded: Artefacts, shared: Deployment) -> Place:

@@ -84,7 +84,7 @@ class Releases:
             self._before.add(self._is_bad(ticket, ending))
         elif self._lineup and ticket.deployment.prefix is self._lineup.first.deployment.prefix:
             trial.answered(self._is_bad(ticket, ending))
-        if self._comparison:
+        if self._comparison and trial and trial.asks:
             self._comparison.put(ticket, ending)
 
     def _is_bad(self, ticket: Ticket, ending: Ending) -> bool:

@@ -13,6 +13,7 @@ from split_core.errors import BackendError
 
 WORTH_IT = 1.1  # so many times as fast as one after the other
 ROUNDS = 5
+MOST = 16
 
 
 def gain(prefix: Prefix, frames: int) -> float:
@@ -51,6 +52,11 @@ def best_size(prefix: Prefix, most: int) -> int:
         elif size > 1:
             break
     return best if best_gain >= WORTH_IT else 1
+
+
+def together_at(configured: int, prefix: Prefix, cameras: int) -> int:
+    """How many frames of so many cameras to run together: as configured, or found out where that is 0."""
+    return configured or best_size(prefix, min(MOST, cameras))
 
 
 def may_wait_for_all(group: Sequence[tuple[Stream, Frame]]) -> bool:

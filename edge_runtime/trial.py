@@ -29,7 +29,7 @@ class Terms:
 
     Attributes:
         agree: share of frames that must be good.
-        frames: compared at most; what is not proved then is not believed.
+        frames: compared at most, before and once more in the probation; what is not proved before is not believed.
         probation_s: how long it may be taken back by itself.
         worse: by how much the share of frames that end badly may rise.
         false_alarm: see above.
@@ -89,6 +89,11 @@ class Trial:
     def ended(self) -> bool:
         """Is there nothing more to come?"""
         return self.stage in ("kept", "refused")
+
+    @property
+    def asks(self) -> bool:
+        """Is another comparison of any use?  In its probation they are bounded, for they take the device's energy."""
+        return self.stage in ("comparing", "probation") and self._good.count < self._terms.frames
 
     def refuse(self, why: str) -> None:
         """It is not usable, or not wanted any more."""

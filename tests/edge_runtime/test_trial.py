@@ -123,6 +123,16 @@ def test_answers_that_grow_different_take_it_back_too():
     assert trial.stage == "refused"
 
 
+def test_in_a_probation_comparisons_come_to_an_end():
+    trial = on_probation(Terms(frames=40, probation_s=60.0))
+    compared = 0
+    while trial.asks:
+        trial.compared(True)
+        compared += 1
+    assert compared == 40
+    assert trial.stage == "probation"
+
+
 def test_it_is_kept_when_its_time_is_up_and_not_before():
     trial = on_probation()
     trial.tick(159.9)

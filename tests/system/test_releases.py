@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from edge_runtime import release_watch
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
+from edge_runtime.lineup import Lineup
 from edge_runtime.outcomes import Outcome
 from split_core import bundle as bundles
 from split_core.config import parsed
@@ -339,6 +342,28 @@ def test_a_new_device_whose_server_is_away_does_not_start(workshop: Workshop):
     nowhere = {"store": str(workshop.folder / "device"), "url": "http://127.0.0.1:9"}
     with pytest.raises(ReleaseError, match="cannot be reached"):
         EdgeApp(parsed(workshop.config(releases=nowhere), EdgeConfig, "test"))
+
+
+@pytest.mark.parametrize(("agree", "result", "leaves"), [(0.3, "kept", 0), (0.99, "refused", 1)])
+def test_a_network_that_is_not_needed_any_more_is_freed(
+    workshop: Workshop, second: Path, monkeypatch: pytest.MonkeyPatch, agree: float, result: str, leaves: int
+):
+    """The old one after the probation, or the new one when it was refused."""
+    monkeypatch.setattr(release_watch, "RETIRED_S", 0.1)
+    workshop.add(second, AT_EXIT_1)
+    story = Story(workshop, releases={"agree": agree})
+    networks = [weakref.ref(story.app.cameras["camera"].stream.deployment.prefix)]
+
+    def lineup() -> Lineup | None:
+        assert story.app.releases is not None
+        return story.app.releases._lineup
+
+    story.when(story.seen(5), workshop.store.promote)
+    story.when(lambda: bool(lineup()), lambda: networks.append(weakref.ref(lineup().first.deployment.prefix)))
+    story.when(story.ended(result), nothing)
+    story.when(lambda: networks[leaves]() is None, nothing)
+    assert once_each(story.play())
+    assert networks[1 - leaves]() is not None
 
 
 def test_threads_of_a_camera_end_with_it(workshop: Workshop):
