@@ -1,4 +1,4 @@
-"""Outcomes to an MQTT broker.  One window of messages at a time is in the library's hands, the rest in our queue."""
+"""Outcomes to an MQTT broker.  A hundred at a time are in the library's hands, the rest in our queue."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ CAMERA, DEVICE = "{camera}", "{device}"
 PATIENCE_S = 0.25  # longest wait before the thread looks whether it shall stop
 LAST_S = 2.0  # for the broker to confirm, once the program ends
 LONGEST_RECONNECT_S = 30
+# Unconfirmed messages at most.  Of more, with `qos` 2, Mosquitto as it is installed confirms all, and drops some.
+WINDOW = 20
 
 
 class Mqtt:
@@ -94,7 +96,7 @@ class Mqtt:
         client = self._client
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_connect_fail, client.on_publish = self._on_connect_fail, self._on_publish
-        client.max_inflight_messages_set(self.at_once + 2)  # and what says that we are here
+        client.max_inflight_messages_set(WINDOW)
         client.reconnect_delay_set(1, LONGEST_RECONNECT_S)
         if self._presence:
             client.will_set(self._presence, "offline", qos=1, retain=True)
