@@ -80,7 +80,7 @@ def edge_snapshot(
     if as_json:
         print(json.dumps(snapshot.as_json()))
     else:
-        Console(stderr=out == "-").print("\n".join(in_lines(snapshot)), highlight=False, markup=False)
+        Console(stderr=out == "-").print("\n".join(in_lines(snapshot)), highlight=False, markup=False, soft_wrap=True)
     if out == "-":
         sys.stdout.buffer.write(as_png(snapshot, frame))
     elif out:

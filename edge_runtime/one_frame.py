@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge_runtime import snapshot
+from edge_runtime.greetings import FIRST, FIRST_EVERY_S
 from edge_runtime.loop import EdgeLoop
 from edge_runtime.offload import Offloader
 from edge_runtime.outcomes import Outcome
@@ -19,6 +20,7 @@ from split_core.errors import CodecError
 from split_core.readings import Reading
 from split_core.telemetry.decisions import FrameRecord
 
+MEASURE_S = (FIRST + 1) * FIRST_EVERY_S  # of the way to a worker: its first greetings
 LONGEST_WAIT_S = 0.05  # before it is looked whether something has come
 
 
@@ -63,11 +65,15 @@ class OneFrame:
         self._end = ticket, ending, snapshot.steps_of(ticket, ending)
 
     def connect(self, patience_s: float) -> bool:
-        """Wait for the worker, at most so long; is it there?"""
+        """Wait for a worker, at most so long, and then measure the way to it as a camera does; is one there?"""
         until_s = self._clock() + patience_s
         while not self._offloader.available(self._clock()) and self._clock() < until_s:
             self._turn()
-        return self._offloader.available(self._clock())
+        there = self._offloader.available(self._clock())
+        until_s = self._clock() + (MEASURE_S if there else 0.0)
+        while self._clock() < until_s:
+            self._turn()
+        return there
 
     def _turn(self) -> None:
         if not self._loop.step():

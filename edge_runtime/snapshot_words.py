@@ -65,8 +65,10 @@ def warnings(snapshot: Snapshot) -> list[str]:
 def plan_of(snapshot: Snapshot) -> str:
     """What was decided before anything was read."""
     arm = f"split {snapshot.arm[0]} at {snapshot.arm[1]:.3g}, " if snapshot.arm else ""
-    chance = f"chosen with probability {snapshot.propensity:.3g}" if snapshot.propensity < 1.0 else "no chance in it"
-    cloud = "may be sent" if snapshot.cloud else "may not be sent"
+    chance = (
+        f"chosen with probability {snapshot.propensity:.3g}" if snapshot.propensity < 1.0 else "nothing left to chance"
+    )
+    cloud = "may be sent to a worker" if snapshot.cloud else "may not be sent"
     teaches = "" if snapshot.learns else ", teaches nothing"
     splits = snapshot.splits
     reach = f"may stop at {splits[0]} to {splits[-1]}" if splits else "may stop nowhere"

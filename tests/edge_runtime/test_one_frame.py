@@ -79,6 +79,14 @@ def test_costs_are_those_that_the_policy_was_told_before_the_frame(tiny_bundle: 
     assert told[-1].cut == -1
 
 
+def test_the_way_to_the_worker_is_measured_before_the_frame_decides(tiny_bundle: Path):
+    world = World(tiny_bundle, **SHIPS, greets=True, fates=[Fate(delay_s=0.001)] * 50)
+    believed_ms = world.costs.ship_ms(1)
+    told = taken(world).told[1]
+    assert told.cut == 1
+    assert told.ship_ms == pytest.approx(believed_ms - 8.0, abs=0.5)  # two ways of 1 ms instead of the 10 ms believed
+
+
 def test_a_worker_that_never_answers_leaves_the_exit_and_the_reason(tiny_bundle: Path):
     snapshot = taken(World(tiny_bundle, **SHIPS, fates=[Fate(), Fate(), Fate(copies=0)]))
     assert (snapshot.where, snapshot.exit, snapshot.degraded, snapshot.late) == ("edge", 1, "timeout", False)
