@@ -27,9 +27,10 @@ class Found:
     Attributes:
         name: of the version.
         state: "trial", or "active" when a person has moved that.
-        lineup: None when it cannot be used, or when it is taken away from its trial.
+        lineup: None when it cannot be used.
         before: the rules in force once more, by camera; see `Place.asked`.
         why: it cannot be used.
+        gone: was it taken away from its trial?
     """
 
     name: str
@@ -37,6 +38,7 @@ class Found:
     lineup: Lineup | None = None
     before: Mapping[str, Rules] = field(default_factory=dict)
     why: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class ReleaseWatch:
         if name == taken:
             return
         if taken and state == "trial":
-            self._put(Found(taken, "trial", why="it was taken away from its trial"))
+            self._put(Found(taken, "trial", why="it was taken away from its trial", gone=True))
             self._taken[state] = ""  # what comes instead is looked at next time, beside what runs then
             return
         if name and (state == "active" or self._may_begin(name)):

@@ -30,6 +30,7 @@ from split_core.release_store import ReleaseStore
 log = structlog.get_logger("edge")
 
 ASK_EVERY_S = 5.0  # whether a worker has the bundle by now
+LEAST_BEFORE = 100  # frames, for its probation to be compared with
 ALONE_AFTER_S = 60.0  # without a link that is up: a worker that restarts, perhaps with the bundle, is back by then
 PULL_STREAM = 3  # of randomness, beside those of `opening` and `app`
 NOT_ITS_FAULT = ("timeout", "busy", "no_link")  # of a release, while no worker can be reached
@@ -108,6 +109,8 @@ class Releases:
         for event in self._watch.take():
             if isinstance(event, Heard):
                 self._hear(event)
+            elif event.gone:
+                self._give_up(event)
             elif event.state == "active":
                 self._obey(event)
             else:
@@ -119,7 +122,8 @@ class Releases:
         """For Prometheus, at every scrape."""
         artefacts = next(iter(self._cameras.values())).artefacts
         shown = {"release": self.active, **{name: artefacts.ids[name][:12] for name in ("bundle", "policy")}}
-        stage = self.trial.stage if self.trial else "none"
+        trial = self.trial  # may end meanwhile: a scrape has a thread of its own
+        stage = trial.stage if trial else "none"
         info = GaugeMetricFamily("offramp_release_info", "What is in force.", labels=(*shown, "trial"))
         info.add_metric((*shown.values(), stage), 1.0)
         trials = CounterMetricFamily("offramp_releases", "Releases that were tried or ordered.", labels=("result",))
@@ -132,11 +136,14 @@ class Releases:
         self.active = lineup.name
         self._moved(lineup.first.artefacts.config)
 
+    def _give_up(self, gone: Found) -> None:
+        """A release is not on trial any more."""
+        if self.trial and self.trial.name == gone.name:
+            self.trial.refuse(gone.why)
+            self._end(self.trial)
+
     def _try(self, found: Found) -> None:
-        """A release is on trial, or is so no more."""
-        if found.lineup is None and self.trial and self.trial.name == found.name:
-            self.trial.refuse(found.why)
-            return
+        """A release is on trial."""
         trial = self.trial = Trial(found.name, self._section.terms)
         if found.lineup is None:
             trial.refuse(found.why)
@@ -157,7 +164,7 @@ class Releases:
         trial.tick(now)
         if self._reachable():
             self._up_at_s = now
-        if trial.stage == "waiting" and now >= self._ask_at_s:
+        if trial.stage == "waiting" and now >= self._ask_at_s and self._before.count >= LEAST_BEFORE:
             self._ask(trial, now)
         if trial.ended:
             self._end(trial)

@@ -132,10 +132,13 @@ class Reloader:
         """Between two frames: put in force what was found; begin to read when somebody asked."""
         if self._found is not None:
             found, self._found = self._found, None
-            self.config = found.config
-            if watch:
-                watch.configure(found.config.cameras())
-            take(found, self._cameras, adopt)
+            if found.config.bundle == self.config.bundle:
+                self.config = found.config
+                if watch:
+                    watch.configure(found.config.cameras())
+                take(found, self._cameras, adopt)
+            else:  # a release came into force while the file was read
+                self._asked.set()
         if self._asked.is_set() and not self._thread.is_alive():
             self._asked.clear()
             self._thread = threading.Thread(target=self._look, name="reload", daemon=True)

@@ -55,10 +55,15 @@ class Before:
         if count + 1 == BLOCK:
             self._old, self._new = self._new, (0, 0)
 
+    @property
+    def count(self) -> int:
+        """Frames that are remembered."""
+        return self._old[0] + self._new[0]
+
     def upper(self, alpha: float) -> float:
         """The share is not above this, but for the probability `alpha`."""
         sequence = ConfidenceSequence(alpha)
-        sequence.count = float(self._old[0] + self._new[0])
+        sequence.count = float(self.count)
         sequence.total = float(self._old[1] + self._new[1])
         return sequence.upper()
 

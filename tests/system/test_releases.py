@@ -344,6 +344,24 @@ def test_a_new_device_whose_server_is_away_does_not_start(workshop: Workshop):
         EdgeApp(parsed(workshop.config(releases=nowhere), EdgeConfig, "test"))
 
 
+def test_settings_that_are_read_again_hold_for_the_release_that_came_meanwhile(workshop: Workshop, second: Path):
+    workshop.add(second, AT_EXIT_1)
+    story = Story(workshop, releases={"agree": 0.3})
+    reloader = story.app._reloader
+    reloader.read = lambda: parsed(workshop.config(deadline_ms=1234.0), EdgeConfig, "test")
+
+    def deadline_ms() -> float:
+        return story.app.cameras["camera"].artefacts.config.deadline_ms
+
+    story.when(story.seen(5), workshop.store.promote)
+    story.when(story.ended("kept"), reloader.ask)
+    story.when(lambda: deadline_ms() == 1234.0, nothing)
+    outcomes = story.play()
+    assert once_each(outcomes)
+    assert outcomes[-1].exit == 1
+    assert story.app.cameras["camera"].artefacts.bundle.id == bundles.load(second).id
+
+
 @pytest.mark.parametrize(("agree", "result", "leaves"), [(0.3, "kept", 0), (0.99, "refused", 1)])
 def test_a_network_that_is_not_needed_any_more_is_freed(
     workshop: Workshop, second: Path, monkeypatch: pytest.MonkeyPatch, agree: float, result: str, leaves: int
