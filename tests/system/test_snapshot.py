@@ -30,6 +30,7 @@ from split_core import cli
 from split_core.config import parsed
 from split_core.demo.processes import Background, command
 from split_core.errors import ConfigError, DataError, SourceError
+from tests.release_world import AT_EXIT_1, Workshop
 from tests.system.test_edge import ALWAYS_SHIP, Site
 from tests.system.test_edge import site as site  # fixtures
 from tests.system.test_edge import worker as worker
@@ -98,6 +99,14 @@ def test_a_frame_of_ones_own_may_be_shown_instead(site: Site, tmp_path: Path):
     assert isinstance(item, np.ndarray)
     assert np.array_equal(item[..., 0], site.images[7][..., 0])
     assert snapshot.frame.startswith("8 x 8 pixels")
+
+
+def test_what_is_active_in_a_store_of_releases_is_what_is_shown(tiny_bundle: Path, tmp_path: Path):
+    workshop = Workshop(tmp_path)
+    workshop.add(tiny_bundle, AT_EXIT_1)
+    workshop.store.promote("active")
+    snapshot, _ = take(parsed(workshop.config(), EdgeConfig, "test"))
+    assert (snapshot.exit, snapshot.about.policy) == (1, "fixed")
 
 
 def test_one_pictures_file_is_enough_and_one_that_is_no_picture_is_refused(site: Site, tmp_path: Path):
