@@ -175,7 +175,7 @@ class EdgeApp:
         listeners: list[OnOutcome] = [self._count, self.tally]
         if config.decisions:
             listeners.append(lambda outcome, record: self.cameras[outcome.camera].write(record))
-        self._sinks = open_sinks(config, lambda name, line: log.info("sink", name=name, peer=line), self._on_outcome)
+        self._sinks = open_sinks(config, lambda name, line: log.info("sink", name=name, change=line), self._on_outcome)
         self._stack.callback(close_all, self._sinks)
         self.metrics.watch_sinks(lambda: losses(self._sinks))
         return [*listeners, *self._sinks]

@@ -46,4 +46,4 @@ class Callback:
     def _note(self, what: str) -> None:
         self._errors += 1
         if self._errors & (self._errors - 1) == 0:
-            self._tell(f"the function failed {self._errors} times; last: {what}")
+            self._tell(f"the function fails, errors so far: {self._errors}; the last: {what}")
