@@ -79,8 +79,8 @@ def test_frames_that_end_badly_take_a_release_back_within_a_few_frames():
     while trial.stage == "probation":
         trial.answered(bad=True)
         frames += 1
-    assert (trial.stage, trial.switched, frames) == ("refused", True, 2)
-    assert "2 of 2 frames ended badly" in trial.why
+    assert (trial.stage, trial.switched, frames) == ("refused", True, 3)
+    assert "3 of 3 frames ended badly" in trial.why
 
 
 def test_the_less_is_known_of_before_the_more_frames_a_proof_takes():
@@ -114,6 +114,17 @@ def test_a_share_that_doubles_is_found_out_while_it_may_still_be_taken_back():
         trial.answered(bool(rng.random() < 0.3))
         frames += 1
     assert frames < 200
+
+
+def test_what_begins_late_in_a_probation_is_not_hidden_by_the_good_frames_before():
+    trial = on_probation()
+    for _ in range(5000):
+        trial.answered(bad=False)
+    frames = 0
+    while trial.stage == "probation":
+        trial.answered(bad=True)
+        frames += 1
+    assert frames < 50
 
 
 def test_answers_that_grow_different_take_it_back_too():
