@@ -68,7 +68,8 @@ def test_a_wall_clock_that_jumps_by_years_at_every_look_changes_no_outcome(site:
     words = ["cloud", str(site.folder / "cloud.yaml"), "--ready-file", str(ready)]
     worker = Background(words, site.folder / "worker.log", ready_file=ready, program=jumping)
     try:
-        source = {"kind": "array", "every": True, "options": {"path": str(site.folder / "images.npz")}}
+        # As many as a busy worker can take: those that find 32 under way are answered here.
+        source = {"kind": "array", "every": True, "fps": 50, "options": {"path": str(site.folder / "images.npz")}}
         outcomes = [{"kind": "jsonl", "path": str(answers)}]
         config = site.config(worker.ready["address"], source=source, outcomes=outcomes, audit={"share": 0.5})
         (site.folder / "edge.yaml").write_text(yaml.safe_dump(config))
@@ -81,7 +82,7 @@ def test_a_wall_clock_that_jumps_by_years_at_every_look_changes_no_outcome(site:
         worker.end()
     told = [json.loads(line) for line in answers.read_text().splitlines()]
     assert len({int(one["captured_at"] // 1e7) for one in told}) > 2  # it did jump
-    assert [one["seq"] for one in told] == list(range(len(site.images)))
+    assert sorted(one["seq"] for one in told) == list(range(len(site.images)))
     assert not [one for one in told if one["late"] or not 0.0 < one["latency_ms"] < 10_000.0]
     where = Counter((one["where"], one["degraded"]) for one in told)
     assert where["cloud", ""] > 0.8 * len(told), where
