@@ -73,6 +73,21 @@ def test_of_releases_that_are_worse_than_allowed_hardly_any_passes_and_of_better
     assert share < 0.8 or passed > 190
 
 
+def test_the_more_often_it_differs_the_longer_a_proof_takes():
+    """As docs/releases.md tells."""
+    rng = np.random.default_rng(3)
+
+    def frames() -> int:
+        trial, compared = Trial("0002", TERMS), 0
+        trial.loaded()
+        while trial.stage == "comparing":
+            trial.compared(bool(rng.random() < 0.9))
+            compared += 1
+        return compared
+
+    assert 140 < np.median([frames() for _ in range(300)]) < 200
+
+
 def test_frames_that_end_badly_take_a_release_back_within_a_few_frames():
     trial = on_probation()
     frames = 0
