@@ -25,6 +25,7 @@ from split_core.errors import ConfigError
 from split_core.manifest import Manifest
 from split_core.policy import PolicyFile
 from split_core.profiles import HwProfile
+from split_core.release import Release
 from tests.bandits.frames import path_model
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,25 @@ def camera() -> Document:
     return {**document, "audit": {"share": 0.02}, "metadata": {"site": "north"}, "bandit": {"name": "grid"}}
 
 
+def following() -> Document:
+    """A camera that follows a store of releases."""
+    files = ("bundle", "policy", "profile")
+    releases = {
+        "store": "releases",
+        "keys": ["0" * 64],
+        "url": "https://fleet.example/door",
+        "every_s": 60,
+        "agree": 0.8,
+    }
+    return {**{name: value for name, value in camera().items() if name not in files}, "releases": releases}
+
+
+def release() -> Document:
+    names = ("bundle/manifest.json", "bundle/certificate.json", "policy.yaml", "profile.yaml")
+    files = [{"file": name, "sha256": "0" * 64, "bytes": 1} for name in names]
+    return {"number": 1, "bundle_id": "a" * 64, "policy_id": "b" * 64, "files": files}
+
+
 def network(**preprocess: Any) -> Document:
     return {"name": "a", "version": "1", "labels": ["a", "b"], "preprocess": preprocess}
 
@@ -64,6 +84,8 @@ def documents(tiny_bundle: Path) -> list[tuple[type[BaseModel], Document]]:
     return [
         (PolicyFile, policy()),
         (EdgeConfig, camera()),
+        (EdgeConfig, following()),
+        (Release, release()),
         (CloudConfig, yaml.safe_load((ROOT / "configs" / "cloud.yaml").read_text())),
         (NetworkFile, network(height=8, width=8, resize="shortest", resize_to=8, mean=[0.5])),
         (NetworkFile, network(height=8, width=8, resize_to=[8, 8])),
