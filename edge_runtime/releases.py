@@ -31,6 +31,7 @@ log = structlog.get_logger("edge")
 
 ASK_EVERY_S = 5.0  # whether a worker has the bundle by now
 LEAST_BEFORE = 100  # frames, for its probation to be compared with
+STARVED_S = 120.0  # of comparing, before it is said that it takes long
 ALONE_AFTER_S = 60.0  # without a link that is up: a worker that restarts, perhaps with the bundle, is back by then
 PULL_STREAM = 3  # of randomness, beside those of `opening` and `app`
 NOT_ITS_FAULT = ("timeout", "busy", "no_link")  # of a release, while no worker can be reached
@@ -74,8 +75,8 @@ class Releases:
         self._left: Lineup | None = None  # by it, and perhaps for a while only
         self._asked: Mapping[str, Rules] = {}
         self._comparison: Comparison | None = None
-        self._ask_at_s, self._up_at_s = 0.0, 0.0
-        self._said = False
+        self._begun_at_s = self._ask_at_s = self._up_at_s = 0.0
+        self._busy_told = self._wait_told = False
         self.followers: tuple[ReleaseWatch | Pull, ...] = ()
 
     def ended(self, ticket: Ticket, ending: Ending) -> None:
@@ -149,8 +150,9 @@ class Releases:
             trial.refuse(found.why)
             return
         trial.loaded()
-        self._lineup, self._asked, self._said = found.lineup, found.before, False
-        self._ask_at_s = self._up_at_s = self._clock()
+        self._lineup, self._asked, self._busy_told = found.lineup, found.before, False
+        self._wait_told = False
+        self._begun_at_s = self._ask_at_s = self._up_at_s = self._clock()
         self._compare(trial, found.lineup)
         log.info("release on trial, compared with what runs", release=trial.name, running=self.active)
 
@@ -164,6 +166,9 @@ class Releases:
         trial.tick(now)
         if self._reachable():
             self._up_at_s = now
+        if trial.stage == "comparing" and not self._busy_told and now - self._begun_at_s >= STARVED_S:
+            self._busy_told = True
+            log.warning("release waits for idle moments", release=trial.name, compared=trial.comparisons)
         if trial.stage == "waiting" and now >= self._ask_at_s and self._before.count >= LEAST_BEFORE:
             self._ask(trial, now)
         if trial.ended:
@@ -182,9 +187,9 @@ class Releases:
         if trial is None or trial.name != heard.name or trial.stage != "waiting":
             return
         if heard.answers and not any(heard.answers.values()):
-            if not self._said:
+            if not self._wait_told:
                 log.info("release waits for a worker that has its bundle", release=trial.name)
-            self._said = True
+            self._wait_told = True
             return
         self._switch(trial)
         for link, has in zip(self._offloader.links, heard.answers.values(), strict=False):

@@ -119,6 +119,7 @@ class Trial:
         stage: where it is.
         why: it was refused.
         switched: does it answer frames, or did it?
+        comparisons: so far, in this stage.
     """
 
     def __init__(self, name: str, terms: Terms) -> None:
@@ -126,7 +127,7 @@ class Trial:
         self.stage: Stage = "loading"
         self.why, self.switched = "", False
         self._good = ConfidenceSequence(terms.false_alarm)
-        self._compared, self._until_s = 0, 0.0
+        self.comparisons, self._until_s = 0, 0.0
         self._differs, self._ends_badly = Alarm(1.0, 0.5), Alarm(1.0, 0.5)  # until its probation
 
     @property
@@ -137,7 +138,7 @@ class Trial:
     @property
     def asks(self) -> bool:
         """Is another comparison of any use?  In its probation they are bounded, for they take the device's energy."""
-        return self.stage in ("comparing", "probation") and self._compared < self._terms.frames
+        return self.stage in ("comparing", "probation") and self.comparisons < self._terms.frames
 
     def refuse(self, why: str) -> None:
         """It is not usable, or not wanted any more."""
@@ -156,7 +157,7 @@ class Trial:
             good: answered the same, and in time?
             how: it was not, in a few words.
         """
-        self._compared += 1
+        self.comparisons += 1
         if self.stage == "comparing":
             self._believe(good, how)
         elif self.stage == "probation" and self._differs.add(not good):
@@ -183,7 +184,7 @@ class Trial:
         self._expect("waiting")
         share = self._terms.false_alarm / ALARMS
         self.stage, self.switched = "probation", True
-        self._compared = 0
+        self.comparisons = 0
         self._differs = Alarm(1.0 - self._terms.agree, share)
         self._ends_badly = Alarm(min(before.upper(share) + self._terms.worse, 1.0 - 1e-9), share)
         self._until_s = now + self._terms.probation_s

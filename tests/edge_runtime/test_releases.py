@@ -18,7 +18,7 @@ from edge_runtime.changeover import Changeover
 from edge_runtime.config import EdgeConfig
 from edge_runtime.lineup import line_up
 from edge_runtime.release_watch import ReleaseWatch
-from edge_runtime.releases import ALONE_AFTER_S, Releases
+from edge_runtime.releases import ALONE_AFTER_S, STARVED_S, Releases
 from edge_runtime.sources.array import ArraySource
 from edge_runtime.sources.feed import Feed
 from split_core import bundle as bundles
@@ -205,6 +205,17 @@ def test_a_device_that_is_told_so_goes_over_alone_at_once(
     device.store.promote("trial", device.release(second))
     device.play(12)
     assert (device.stage, device.runs, device.asked) == ("probation", bundles.load(second).id, 0)
+
+
+def test_a_device_that_never_rests_says_so_and_changes_nothing(
+    clocked: Any, tiny_bundle: Path, second: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    device = clocked(tmp_path, tiny_bundle, bandit=WHOLE)
+    device.world.loop.on_idle = bool  # what a device without idle moments comes to
+    device.store.promote("trial", device.release(second))
+    device.play(STARVED_S + 10)
+    assert device.stage == "comparing"
+    assert capsys.readouterr().out.count("release waits for idle moments") == 1
 
 
 def test_a_link_that_is_lost_in_the_probation_is_not_the_releases_fault(

@@ -109,6 +109,7 @@ def test_frames_in_flight_are_answered_by_the_bundle_that_they_began_with(
     assert Counter(record.where for record in records[-20:]) == {"cloud": 20}
 
 
+@pytest.mark.slow
 def test_a_release_waits_for_a_worker_that_has_its_bundle(
     site: Site, store: ReleaseStore, second: Path, both: Background
 ):
