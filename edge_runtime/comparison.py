@@ -1,12 +1,13 @@
 """Asks one network about live frames that another one has answered: a segment per idle moment, so no frame waits.
 
 It runs the whole network, every exit, and follows its policy through what they say: what would have been answered, and
-how long the device would have taken.  Frames whose answer was not the one that was wanted are no measure and left out.
+how long the device would have taken.  On a device without idle moments it may be given a segment between two frames,
+where every frame that waits `may_be_delayed`.  Frames whose answer was not the one that was wanted are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from edge_runtime.lineup import Place
 from edge_runtime.prefix import Prefix, Run
 from edge_runtime.raw import Raw
 from edge_runtime.shadow import Case, Way, followed
+from edge_runtime.stream import Stream
 from edge_runtime.ticket import Ending, Ticket
 from split_core.errors import BackendError, DataError
 
@@ -106,6 +108,17 @@ class Comparison:
         case = Case(ticket.frame.seq, context, tuple(question.raws), last, -1, question.ending, ticket.camera)
         way = followed(place.asked, place.asked.policy.begin(context), case)
         self._on_compared(*_compared(question, way, place, _ms(way, run, place, context)))
+
+
+def may_be_delayed(streams: Iterable[Stream], delay_ms: float) -> bool:
+    """Could all frames that wait now be delayed, and still run the whole network one after the other in time?"""
+    whole_ms, left_ms = delay_ms, float("inf")
+    for stream in streams:
+        frame, budget = stream.slot.peek(), stream.deployment.budget
+        if frame is not None:
+            whole_ms += budget.run_ms(0, stream.deployment.prefix.exits)
+            left_ms = min(left_ms, budget.left_ms(budget.deadline_at_s(frame.captured_at_s)))
+    return whole_ms <= left_ms
 
 
 def _context(place: Place, cloud: bool) -> Context:

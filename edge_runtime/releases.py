@@ -14,7 +14,7 @@ import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from edge_runtime.changeover import Changeover
-from edge_runtime.comparison import Comparison
+from edge_runtime.comparison import Comparison, may_be_delayed
 from edge_runtime.config import EdgeConfig
 from edge_runtime.lineup import Lineup, in_place, line_up
 from edge_runtime.release_pull import Pull, puller
@@ -31,7 +31,7 @@ log = structlog.get_logger("edge")
 
 ASK_EVERY_S = 5.0  # whether a worker has the bundle by now
 LEAST_BEFORE = 100  # frames, for its probation to be compared with
-STARVED_S = 120.0  # of comparing, before it is said that it takes long
+STARVED_S = 120.0  # of comparing in idle moments alone
 ALONE_AFTER_S = 60.0  # without a link that is up: a worker that restarts, perhaps with the bundle, is back by then
 PULL_STREAM = 3  # of randomness, beside those of `opening` and `app`
 NOT_ITS_FAULT = ("timeout", "busy", "no_link")  # of a release, while no worker can be reached
@@ -166,13 +166,24 @@ class Releases:
         trial.tick(now)
         if self._reachable():
             self._up_at_s = now
-        if trial.stage == "comparing" and not self._busy_told and now - self._begun_at_s >= STARVED_S:
-            self._busy_told = True
-            log.warning("release waits for idle moments", release=trial.name, compared=trial.comparisons)
+        if trial.stage == "comparing" and now - self._begun_at_s >= STARVED_S:
+            self._compare_between_frames(trial, now)
         if trial.stage == "waiting" and now >= self._ask_at_s and self._before.count >= LEAST_BEFORE:
             self._ask(trial, now)
         if trial.ended:
             self._end(trial)
+
+    def _compare_between_frames(self, trial: Trial, now: float) -> None:
+        """There were too few idle moments: one segment now, where that makes no frame late."""
+        if not self._busy_told:
+            self._busy_told = True
+            log.warning("release is compared between frames, too", release=trial.name, compared=trial.comparisons)
+        assert self._lineup
+        asked, due_at_s = self._lineup.first.deployment, self._offloader.next_due_at()
+        delay_ms = asked.budget.longest_ms(asked.prefix.exits)
+        in_time = due_at_s is None or (due_at_s - now) * 1e3 > delay_ms
+        if in_time and may_be_delayed((camera.stream for camera in self._cameras.values()), delay_ms):
+            self.idle()
 
     def _ask(self, trial: Trial, now: float) -> None:
         assert self._lineup

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from edge_runtime.lineup import line_up
 from edge_runtime.release_watch import ReleaseWatch
 from edge_runtime.releases import ALONE_AFTER_S, STARVED_S, Releases
 from edge_runtime.sources.array import ArraySource
+from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import Feed
 from split_core import bundle as bundles
 from split_core import wire
@@ -207,15 +209,26 @@ def test_a_device_that_is_told_so_goes_over_alone_at_once(
     assert (device.stage, device.runs, device.asked) == ("probation", bundles.load(second).id, 0)
 
 
-def test_a_device_that_never_rests_says_so_and_changes_nothing(
-    clocked: Any, tiny_bundle: Path, second: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("age_s", "compares"), [(0.0, True), (0.149, False)])
+def test_a_device_that_never_rests_compares_between_frames_where_none_becomes_late(
+    clocked: Any, tiny_bundle: Path, second: Path, tmp_path: Path, age_s: float, compares: bool
 ):
-    device = clocked(tmp_path, tiny_bundle, bandit=WHOLE)
-    device.world.loop.on_idle = bool  # what a device without idle moments comes to
+    """Frames are fresh, or have waited until there is hardly any time left."""
+    device = clocked(tmp_path, tiny_bundle, bandit=WHOLE, agree=0.5)
     device.store.promote("trial", device.release(second))
-    device.play(STARVED_S + 10)
-    assert device.stage == "comparing"
-    assert capsys.readouterr().out.count("release waits for idle moments") == 1
+    device.watch.look()
+    world, picture = device.world, np.zeros((8, 8, 1), np.uint8)
+    for seq in range(round((STARVED_S + 60) / 0.5)):
+        for _ in range(2):
+            world.slot.put(Frame(seq, world.clock.now - age_s, picture))
+            world.loop.step()
+            world.slot.put(Frame(seq, world.clock.now - age_s, picture))  # the next one is there already
+            device.releases.tick()
+            trial = device.releases.trial
+            assert seq * 0.5 > STARVED_S or (trial is not None and trial.comparisons == 0)
+        world.clock.advance(0.5)
+    assert (device.stage != "comparing") == compares
+    assert not [one for one in world.outcomes if one.late and not age_s]
 
 
 def test_a_link_that_is_lost_in_the_probation_is_not_the_releases_fault(
