@@ -23,20 +23,20 @@ from bandits.build import make_policy
 from benchmarks.harness import arguments, at_most, paired, report, statistics
 from benchmarks.models import mobilenet_bundle
 from edge_runtime import profiling
-from edge_runtime.breaker import Breaker
-from edge_runtime.budget import TimeBudget, Timing
-from edge_runtime.costs import CostBook, LinkModel
-from edge_runtime.deployment import Deployment
-from edge_runtime.ledger import Ledger
-from edge_runtime.loop import EdgeLoop, OnOutcome
-from edge_runtime.offload import Offloader
-from edge_runtime.prefix import Prefix
-from edge_runtime.raw import Probe
+from edge_runtime.frames.budget import TimeBudget, Timing
+from edge_runtime.frames.costs import CostBook, LinkModel
+from edge_runtime.frames.deployment import Deployment
+from edge_runtime.frames.loop import EdgeLoop, OnOutcome
+from edge_runtime.frames.prefix import Prefix
+from edge_runtime.frames.raw import Probe
+from edge_runtime.frames.stream import Stream
+from edge_runtime.frames.ticket import Rules
+from edge_runtime.link.breaker import Breaker
+from edge_runtime.link.ledger import Ledger
+from edge_runtime.link.offload import Offloader
+from edge_runtime.link.worker_link import WorkerLink
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.slot import NewestFrame
-from edge_runtime.stream import Stream
-from edge_runtime.ticket import Rules
-from edge_runtime.worker_link import WorkerLink
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles, wire

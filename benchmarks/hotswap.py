@@ -20,7 +20,7 @@ from benchmarks.models import CLASSES, MobileNetV2
 from edge_runtime import profiling
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from partitioner.build import Wish, partition
 from partitioner.manifest import Identity
 from partitioner.sources import read_network

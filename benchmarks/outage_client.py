@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.prefix import Prefix, Run
+from edge_runtime.frames.prefix import Prefix, Run
 from split_core import bundle as bundles
 from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend

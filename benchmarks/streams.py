@@ -19,9 +19,9 @@ from benchmarks.edge_step import make_loop, memory_mb
 from benchmarks.harness import arguments, at_least, at_most, paired, report
 from benchmarks.models import mobilenet_bundle
 from edge_runtime import profiling
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
+from edge_runtime.frames.together import best_size
 from edge_runtime.sources.base import Frame
-from edge_runtime.together import best_size
 from partitioner.build import Wish, partition
 from partitioner.manifest import Identity, NetworkFile
 from partitioner.sources import read_network

@@ -16,31 +16,31 @@ import numpy as np
 import structlog
 
 from edge_runtime import artefacts
-from edge_runtime.adoption import Adoption
 from edge_runtime.announcement import announce
 from edge_runtime.artefacts import Artefacts
-from edge_runtime.audit import Auditor
 from edge_runtime.camera import Camera
-from edge_runtime.changeover import Changeover
+from edge_runtime.checks.audit import Auditor
+from edge_runtime.checks.forwarding import open_forwarder
 from edge_runtime.config import EdgeConfig
-from edge_runtime.deployment import Deployment
 from edge_runtime.energy import open_meter
-from edge_runtime.forwarding import open_forwarder
-from edge_runtime.hedge import Hedge
-from edge_runtime.loop import EdgeLoop, OnOutcome
+from edge_runtime.following.adoption import Adoption
+from edge_runtime.following.policy_watch import Follower, PolicyWatch
+from edge_runtime.following.proposal import Proposals
+from edge_runtime.following.shadow import ShadowDesk
+from edge_runtime.frames.deployment import Deployment
+from edge_runtime.frames.hedge import Hedge
+from edge_runtime.frames.loop import EdgeLoop, OnOutcome
+from edge_runtime.frames.outcomes import Outcome, Tally
+from edge_runtime.frames.ticket import Ticket
+from edge_runtime.frames.together import together_at
 from edge_runtime.opening import make_feed, make_offloader, open_channels
-from edge_runtime.outcomes import Outcome, Tally
-from edge_runtime.policy_watch import Follower, PolicyWatch
-from edge_runtime.proposal import Proposals
 from edge_runtime.pulse import Pulse, Supervisor
-from edge_runtime.releases import Releases, follow_releases
+from edge_runtime.releases.changeover import Changeover
+from edge_runtime.releases.releases import Releases, follow_releases
 from edge_runtime.reload import Reloader
-from edge_runtime.shadow import ShadowDesk
 from edge_runtime.sinks.opening import open_sinks
 from edge_runtime.sinks.sink import close_all, losses
 from edge_runtime.sources.base import Source
-from edge_runtime.ticket import Ticket
-from edge_runtime.together import together_at
 from split_core.readings import Reader
 from split_core.telemetry.audit import AuditRecord
 from split_core.telemetry.decisions import FrameRecord

@@ -12,15 +12,15 @@ import numpy as np
 from bandits.guard import Limits
 from bandits.of_file import FilePolicy
 from bandits.policy import Policy
-from edge_runtime.budget import TimeBudget, Timing
 from edge_runtime.config import EdgeConfig
-from edge_runtime.costs import CostBook, LinkModel
-from edge_runtime.deployment import Deployment
-from edge_runtime.guardrail import Guardrail, guardrail_at
-from edge_runtime.prefix import Pace, Prefix
-from edge_runtime.raw import Probe
-from edge_runtime.release_pull import bring_first
-from edge_runtime.ticket import Rules
+from edge_runtime.frames.budget import TimeBudget, Timing
+from edge_runtime.frames.costs import CostBook, LinkModel
+from edge_runtime.frames.deployment import Deployment
+from edge_runtime.frames.guardrail import Guardrail, guardrail_at
+from edge_runtime.frames.prefix import Pace, Prefix
+from edge_runtime.frames.raw import Probe
+from edge_runtime.frames.ticket import Rules
+from edge_runtime.releases.pull import bring_first
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles, wire

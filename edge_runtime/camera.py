@@ -13,12 +13,12 @@ import structlog
 from bandits.envelope import Crossing
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.config import EdgeConfig
-from edge_runtime.deployment import Deployment
-from edge_runtime.keeping import Keeping, promise
-from edge_runtime.memory import PolicyMemory
+from edge_runtime.following.keeping import Keeping, promise
+from edge_runtime.following.memory import PolicyMemory
+from edge_runtime.frames.deployment import Deployment
+from edge_runtime.frames.stream import Stream
 from edge_runtime.sources.feed import Feed
 from edge_runtime.sources.live import LiveFeed
-from edge_runtime.stream import Stream
 from split_core.drift.monitor import Finding
 from split_core.telemetry.decisions import DecisionLog, FrameRecord
 from split_core.telemetry.metrics import EdgeMetrics

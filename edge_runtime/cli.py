@@ -18,9 +18,9 @@ from edge_runtime import doctor as doctors
 from edge_runtime import profiling
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.snapshot_app import take
-from edge_runtime.snapshot_file import FORMATS, as_png
-from edge_runtime.snapshot_words import in_lines
+from edge_runtime.snapshot.app import take
+from edge_runtime.snapshot.file import FORMATS, as_png
+from edge_runtime.snapshot.words import in_lines
 from edge_runtime.sources.choose import items
 from split_core import bundle as bundles
 from split_core import config, policy, profiles

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from edge_runtime.releases_section import ReleasesSection
+from edge_runtime.releases.section import ReleasesSection
 from split_core.config import Section
 from split_core.policy import BanditSection
 from split_core.release import Held
@@ -90,7 +90,7 @@ class LinkSection(Section):
 
 
 class AuditSection(Section):
-    """Checking answers of this device in the cloud, in the background; see `edge_runtime.audit`.
+    """Checking answers of this device in the cloud, in the background; see `edge_runtime.checks.audit`.
 
     Attributes:
         share: of the frames that an early exit answered here; 0 checks none.
@@ -102,7 +102,7 @@ class AuditSection(Section):
 
 
 class BacklogSection(Section):
-    """Frames that the cloud should see later, kept on disk; see `edge_runtime.forwarder`.
+    """Frames that the cloud should see later, kept on disk; see `edge_runtime.checks.forwarder`.
 
     Attributes:
         path: of the database.
@@ -168,7 +168,7 @@ class EdgeConfig(Section):
         releases: instead of these three: what is active in a store of releases.
         policy_keys: public signing keys in hex; when any are given, only signed policies are taken.
         metadata: what is true of this stream, such as `site: north`; picks the thresholds of its segment.
-        guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.guardrail`.
+        guardrail: `package.module:function` that may send an answer deeper, see `edge_runtime.frames.guardrail`.
         source: of the one camera; or
         streams: by name, several.  `decisions` and `state` then hold "{camera}", one file for each.
         together: frames of different cameras that may be run through the first segments at once; 0 finds out at the

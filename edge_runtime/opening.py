@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.allowance import Allowance
 from edge_runtime.artefacts import Artefacts
-from edge_runtime.breaker import Breaker
 from edge_runtime.config import EdgeConfig, LinkSection, SourceSection
-from edge_runtime.greetings import Greetings
-from edge_runtime.ledger import Ledger
-from edge_runtime.offload import Offloader
+from edge_runtime.link.allowance import Allowance
+from edge_runtime.link.breaker import Breaker
+from edge_runtime.link.greetings import Greetings
+from edge_runtime.link.ledger import Ledger
+from edge_runtime.link.offload import Offloader
+from edge_runtime.link.worker_link import WorkerLink
 from edge_runtime.sources import SOURCES
 from edge_runtime.sources.base import LiveSource, Source
 from edge_runtime.sources.feed import Feed
 from edge_runtime.sources.live import LiveFeed
-from edge_runtime.worker_link import WorkerLink
 from split_core.errors import ConfigError
 from split_core.transport import TRANSPORTS
 from split_core.transport.base import Channel

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.prefix import Prefix, Run
+from edge_runtime.frames.prefix import Prefix, Run
 from edge_runtime.sources.base import Item
 from split_core.backends.base import Backend
 from split_core.bundle import Bundle

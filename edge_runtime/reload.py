@@ -11,11 +11,11 @@ from typing import Any
 
 import structlog
 
-from edge_runtime.adoption import Adoption
 from edge_runtime.artefacts import Artefacts, load_policy
 from edge_runtime.camera import Camera
 from edge_runtime.config import EdgeConfig
-from edge_runtime.policy_watch import Change, PolicyWatch
+from edge_runtime.following.adoption import Adoption
+from edge_runtime.following.policy_watch import Change, PolicyWatch
 from split_core.config import parsed
 from split_core.errors import SplitError, of_disk
 from split_core.readings import Reader

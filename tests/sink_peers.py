@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from tests.mqtt_broker import Broker
 
 SLOW_S = 0.01

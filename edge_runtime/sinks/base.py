@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 
 FIELDS = tuple(field.name for field in fields(Outcome))
 NOTHING_LOST: Mapping[str, int] = {}

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from edge_runtime.frames.outcomes import Outcome
 from edge_runtime.functions import function_at
-from edge_runtime.outcomes import Outcome
 from edge_runtime.sinks.base import NOTHING_LOST
 from split_core.telemetry.background import LINGER_S
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from edge_runtime.sinks.base import NOTHING_LOST, as_json
 from split_core.params import whole
 from split_core.telemetry.background import LINGER_S

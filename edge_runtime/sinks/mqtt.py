@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from edge_runtime.secret import secret, text
 from edge_runtime.sinks.base import NOTHING_LOST, as_json
 from edge_runtime.sinks.place import Place, reason_of, tls_context

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.config import EdgeConfig, SinkSection
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from edge_runtime.sinks import SINKS
 from edge_runtime.sinks.base import Outlet
 from edge_runtime.sinks.callback import Callback

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from edge_runtime.sinks.base import Outlet
 from edge_runtime.sinks.wanted import Wanted
 from split_core.telemetry.background import BackgroundWriter

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from edge_runtime.secret import is_secret, text
 from edge_runtime.sinks.base import NOTHING_LOST, as_dict
 from edge_runtime.sinks.http_post import Answer, Poster

@@ -13,8 +13,8 @@ from bandits.build import make_policy
 from bandits.path_model import PathModel
 from bandits.policy import Policy
 from bandits.replay import replay
-from edge_runtime.memory import PolicyMemory
-from edge_runtime.ticket import Rules
+from edge_runtime.following.memory import PolicyMemory
+from edge_runtime.frames.ticket import Rules
 from split_core import policy as policies
 from split_core import traces
 from split_core.cli import main

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.allowance import HOUR_S, Allowance
+from edge_runtime.link.allowance import HOUR_S, Allowance
 
 
 def sent(allowance: Allowance, moments: list[float], payload_bytes: int) -> list[float]:

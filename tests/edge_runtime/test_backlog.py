@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.backlog import Backlog, Fresh, tensors_of, with_payload
-from edge_runtime.backlog_store import ROW_BYTES, BacklogStore, Kept
+from edge_runtime.checks.backlog import Backlog, Fresh, tensors_of, with_payload
+from edge_runtime.checks.backlog_store import ROW_BYTES, BacklogStore, Kept
 from split_core import wire
 from split_core.codecs.affine import Affine8Zstd
 from split_core.errors import WireError
@@ -85,7 +85,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.edge_runtime.test_backlog import LIMIT, frame
-from edge_runtime.backlog_store import BacklogStore
+from edge_runtime.checks.backlog_store import BacklogStore
 store, seq = BacklogStore(Path(sys.argv[1]), 1_000_000, "oldest"), 0
 while True:
     store.add([frame(seq), frame(seq + 1)])

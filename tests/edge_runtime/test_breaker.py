@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edge_runtime.breaker import Breaker
+from edge_runtime.link.breaker import Breaker
 
 
 def closed(now: float = 0.0) -> Breaker:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from edge_runtime import artefacts
-from edge_runtime.comparison import Comparison
 from edge_runtime.config import EdgeConfig
-from edge_runtime.lineup import Place
+from edge_runtime.releases.comparison import Comparison
+from edge_runtime.releases.lineup import Place
 from split_core.config import parsed
 from tests.edge_runtime.world import World
 from tests.release_world import WHOLE, Failing, Workshop, another_bundle

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.costs import CostBook, LinkModel
+from edge_runtime.frames.costs import CostBook, LinkModel
 from split_core.objective import Objective
 from tests.edge_runtime.world import profile
 

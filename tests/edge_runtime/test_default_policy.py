@@ -14,10 +14,10 @@ import pytest
 from bandits.build import make_policy
 from bandits.envelope import Envelope
 from bandits.guard import Guard
-from edge_runtime.greetings import Greeting
-from edge_runtime.memory import PolicyMemory
-from edge_runtime.shadow import ShadowDesk
-from edge_runtime.ticket import Rules
+from edge_runtime.following.memory import PolicyMemory
+from edge_runtime.following.shadow import ShadowDesk
+from edge_runtime.frames.ticket import Rules
+from edge_runtime.link.greetings import Greeting
 from split_core import policy as policies
 from split_core.errors import ConfigError
 from split_core.evidence import Evidence

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import energy
-from edge_runtime.costs import CostBook, LinkModel
 from edge_runtime.energy import EnergyMeter, Sensor, find_sensor, open_meter
+from edge_runtime.frames.costs import CostBook, LinkModel
 from split_core.objective import Objective
 from split_core.telemetry.metrics import EdgeMetrics, exposition
 from tests.edge_runtime.world import World, profile

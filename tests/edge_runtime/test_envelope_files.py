@@ -8,8 +8,8 @@ import pytest
 
 from bandits.envelope import Crossing, Envelope
 from bandits.guard import Guard
-from edge_runtime.keeping import Keeping, promise
-from edge_runtime.proposal import Proposals, proposed
+from edge_runtime.following.keeping import Keeping, promise
+from edge_runtime.following.proposal import Proposals, proposed
 from split_core import policy as policies
 from split_core.drift.monitor import Finding
 from split_core.errors import ConfigError, PolicyFileError

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bandits.link_estimate import LinkModel
-from edge_runtime.greetings import EVERY_S, FIRST, FIRST_EVERY_S, PATIENCE_S, Greetings
-from edge_runtime.way import Way
+from edge_runtime.frames.way import Way
+from edge_runtime.link.greetings import EVERY_S, FIRST, FIRST_EVERY_S, PATIENCE_S, Greetings
 
 
 def answered_after(ms: float, greetings: Greetings, number: int, now: float = 0.0) -> float | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bandits.guard import GUARDRAIL, NEVER_EARLY, UNSURE, Guard, Limits
 from bandits.policy import Observation
-from edge_runtime.guardrail import Guardrail, guardrail_at
+from edge_runtime.frames.guardrail import Guardrail, guardrail_at
 from split_core.conformal import ConformalSets
 from split_core.errors import ConfigError, MissingExtra
 from split_core.readings import Reading

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandits.policy import Context, Observation, Plan
-from edge_runtime.hedge import Hedge
+from edge_runtime.frames.hedge import Hedge
 from split_core import wire
 from split_core.errors import BackendError
 from tests.edge_runtime.world import Fate, World

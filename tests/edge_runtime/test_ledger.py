@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.ledger import Ledger
+from edge_runtime.link.ledger import Ledger
 
 
 @given(

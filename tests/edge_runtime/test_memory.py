@@ -8,8 +8,8 @@ import numpy as np
 
 from bandits.build import make_policy
 from bandits.policy import Answer, Context, Costs, Observation
-from edge_runtime.memory import PolicyMemory
-from edge_runtime.ticket import Rules
+from edge_runtime.following.memory import PolicyMemory
+from edge_runtime.frames.ticket import Rules
 from split_core.criteria.max_prob import MaxProb
 from split_core.drift.base import Drift
 from split_core.drift.histogram import histogram

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.network import Network
-from edge_runtime.prefix import Pace, Prefix
+from edge_runtime.frames.prefix import Pace, Prefix
+from edge_runtime.link.network import Network
 from split_core import bundle as bundles
 from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend

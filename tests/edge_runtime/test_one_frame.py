@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.allowance import Allowance
-from edge_runtime.one_frame import OneFrame
-from edge_runtime.snapshot import ENDINGS, About, Snapshot
-from edge_runtime.snapshot_words import in_lines
+from edge_runtime.link.allowance import Allowance
+from edge_runtime.snapshot.one_frame import OneFrame
+from edge_runtime.snapshot.snapshot import ENDINGS, About, Snapshot
+from edge_runtime.snapshot.words import in_lines
 from split_core.errors import DataError
 from tests.edge_runtime.world import DEADLINE_S, HEAD_MS, MARGIN_S, SEGMENT_MS, Fate, World
 

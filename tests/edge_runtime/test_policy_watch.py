@@ -9,8 +9,8 @@ import pytest
 from edge_runtime import artefacts
 from edge_runtime.artefacts import Artefacts
 from edge_runtime.config import EdgeConfig
-from edge_runtime.policy_watch import Follower
-from edge_runtime.ticket import Rules
+from edge_runtime.following.policy_watch import Follower
+from edge_runtime.frames.ticket import Rules
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edge_runtime.prefix import Pace, Prefix
+from edge_runtime.frames.prefix import Pace, Prefix
 from split_core import bundle as bundles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend
 from split_core.bundle import Bundle

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edge_runtime.download import Web
-from edge_runtime.release_pull import INCOMING, SPARE_BYTES, Puller
-from edge_runtime.releases_section import ReleasesSection
+from edge_runtime.releases.download import Web
+from edge_runtime.releases.pull import INCOMING, SPARE_BYTES, Puller
+from edge_runtime.releases.section import ReleasesSection
 from split_core.errors import ReleaseError
 from split_core.release import Part, Release
 from split_core.release_store import ReleaseStore

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import release_watch
-from edge_runtime.lineup import Lineup
-from edge_runtime.release_watch import Found, Heard, ReleaseWatch
+from edge_runtime.releases import watch as release_watch
+from edge_runtime.releases.lineup import Lineup
+from edge_runtime.releases.watch import Found, Heard, ReleaseWatch
 from split_core import wire
 from split_core.errors import BackendError
 from tests.release_world import Workshop

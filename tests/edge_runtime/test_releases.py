@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from edge_runtime import artefacts
 from edge_runtime.camera import Camera
-from edge_runtime.changeover import Changeover
 from edge_runtime.config import EdgeConfig
-from edge_runtime.lineup import line_up
-from edge_runtime.release_watch import ReleaseWatch
-from edge_runtime.releases import ALONE_AFTER_S, STARVED_S, Releases
+from edge_runtime.releases.changeover import Changeover
+from edge_runtime.releases.lineup import line_up
+from edge_runtime.releases.releases import ALONE_AFTER_S, STARVED_S, Releases
+from edge_runtime.releases.watch import ReleaseWatch
 from edge_runtime.sources.array import ArraySource
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.feed import Feed

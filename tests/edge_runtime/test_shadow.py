@@ -10,9 +10,9 @@ import pytest
 
 from bandits.build import make_policy
 from bandits.policy import Context, Costs
-from edge_runtime.raw import Raw
-from edge_runtime.shadow import Case, ShadowDesk, judge
-from edge_runtime.ticket import Ending, Rules
+from edge_runtime.following.shadow import Case, ShadowDesk, judge
+from edge_runtime.frames.raw import Raw
+from edge_runtime.frames.ticket import Ending, Rules
 from split_core.criteria.learned import Learned
 from split_core.criteria.max_prob import MaxProb
 from split_core.drift.monitor import DriftMonitor

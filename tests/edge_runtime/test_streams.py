@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.config import EdgeConfig
+from edge_runtime.frames.stream import Stream, Turns
+from edge_runtime.frames.together import best_size, may_wait_for_all
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.slot import NewestFrame
-from edge_runtime.stream import Stream, Turns
-from edge_runtime.together import best_size, may_wait_for_all
 from split_core.config import parsed
 from split_core.errors import BackendError, ConfigError
 from tests.edge_runtime.world import World

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("tokenizers")
 
-from edge_runtime.prefix import Prefix, Run
+from edge_runtime.frames.prefix import Prefix, Run
+from edge_runtime.frames.raw import Raw
 from edge_runtime.profiling import profile
-from edge_runtime.raw import Raw
 from edge_runtime.sources.choose import items, source_for
 from partitioner.calibrate.record import record
 from partitioner.chain import Chain

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.trial import BLOCK, Before, Terms, Trial
+from edge_runtime.releases.trial import BLOCK, Before, Terms, Trial
 
 TERMS = Terms(probation_s=60.0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bandits.link_estimate import LinkModel
-from edge_runtime.way import LINK_HALF_LIFE_S, QUEUE_HALF_LIFE_S, SILENCE_S, Way
+from edge_runtime.frames.way import LINK_HALF_LIFE_S, QUEUE_HALF_LIFE_S, SILENCE_S, Way
 from split_core import wire
 from tests.edge_runtime.world import Fate, World
 

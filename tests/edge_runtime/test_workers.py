@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.allowance import Allowance
+from edge_runtime.link.allowance import Allowance
 from split_core import wire
 from tests.edge_runtime.world import ADDRESS, Fate, World
 

@@ -13,27 +13,27 @@ import numpy as np
 
 from bandits.build import make_policy
 from bandits.policy import Costs
-from edge_runtime.allowance import Allowance
-from edge_runtime.audit import Auditor
-from edge_runtime.backlog import Backlog
-from edge_runtime.breaker import Breaker
-from edge_runtime.budget import TimeBudget, Timing
-from edge_runtime.costs import CostBook, LinkModel
-from edge_runtime.deployment import Deployment
-from edge_runtime.forwarder import Checked, Forwarder
-from edge_runtime.greetings import Greetings
-from edge_runtime.hedge import Hedge
-from edge_runtime.ledger import Ledger
-from edge_runtime.loop import EdgeLoop
-from edge_runtime.offload import Offloader
-from edge_runtime.outcomes import Outcome
-from edge_runtime.prefix import Pace, Prefix
-from edge_runtime.raw import Probe
+from edge_runtime.checks.audit import Auditor
+from edge_runtime.checks.backlog import Backlog
+from edge_runtime.checks.forwarder import Checked, Forwarder
+from edge_runtime.frames.budget import TimeBudget, Timing
+from edge_runtime.frames.costs import CostBook, LinkModel
+from edge_runtime.frames.deployment import Deployment
+from edge_runtime.frames.hedge import Hedge
+from edge_runtime.frames.loop import EdgeLoop
+from edge_runtime.frames.outcomes import Outcome
+from edge_runtime.frames.prefix import Pace, Prefix
+from edge_runtime.frames.raw import Probe
+from edge_runtime.frames.stream import Stream
+from edge_runtime.frames.ticket import Rules
+from edge_runtime.link.allowance import Allowance
+from edge_runtime.link.breaker import Breaker
+from edge_runtime.link.greetings import Greetings
+from edge_runtime.link.ledger import Ledger
+from edge_runtime.link.offload import Offloader
+from edge_runtime.link.worker_link import WorkerLink
 from edge_runtime.sources.base import Frame
 from edge_runtime.sources.slot import NewestFrame
-from edge_runtime.stream import Stream
-from edge_runtime.ticket import Rules
-from edge_runtime.worker_link import WorkerLink
 from split_core import bundle as bundles
 from split_core import wire
 from split_core.backends.onnxruntime import OnnxRuntimeBackend

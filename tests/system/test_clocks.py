@@ -31,8 +31,8 @@ entry()
 READ_BY_PEOPLE = {
     "split_core/pointers.py": "history: when a pointer was moved",
     "split_core/telemetry/decisions.py": "header of the decision log: when it was begun",
-    "edge_runtime/ticket.py": "outcome: when its frame was captured, told and not compared",
-    "edge_runtime/forwarder.py": "a kept frame: when it was captured, told and not compared",
+    "edge_runtime/frames/ticket.py": "outcome: when its frame was captured, told and not compared",
+    "edge_runtime/checks/forwarder.py": "a kept frame: when it was captured, told and not compared",
     "edge_runtime/sinks/http_post.py": "a peer's Retry-After may be a date; what follows is bounded to an hour",
 }
 CLOCKS = {("time", "time"), ("time", "localtime"), ("time", "gmtime"), ("datetime", "now"), ("datetime", "utcnow")}

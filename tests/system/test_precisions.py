@@ -10,7 +10,7 @@ import pytest
 from cloud_runtime.models import Model, load_model
 from edge_runtime.artefacts import load
 from edge_runtime.config import EdgeConfig, SourceSection
-from edge_runtime.prefix import Prefix
+from edge_runtime.frames.prefix import Prefix
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles

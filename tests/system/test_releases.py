@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import release_watch
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.lineup import Lineup
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
+from edge_runtime.releases import watch as release_watch
+from edge_runtime.releases.lineup import Lineup
 from split_core import bundle as bundles
 from split_core.config import parsed
 from split_core.errors import ConfigError, ReleaseError

@@ -12,7 +12,7 @@ import structlog
 
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from split_core import bundle as bundles
 from split_core import policy as policies
 from split_core import profiles

@@ -12,7 +12,7 @@ import pytest
 from edge_runtime.app import EdgeApp
 from edge_runtime.cli import told
 from edge_runtime.config import EdgeConfig
-from edge_runtime.outcomes import Outcome
+from edge_runtime.frames.outcomes import Outcome
 from split_core.config import parsed
 from split_core.errors import ConfigError, MissingExtra
 from tests.sink_peers import WebPeer

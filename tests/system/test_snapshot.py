@@ -20,12 +20,12 @@ from PIL import Image
 
 from edge_runtime.app import EdgeApp
 from edge_runtime.config import EdgeConfig
-from edge_runtime.panel import Box
-from edge_runtime.picture import COLOURS, WHOSE, draw
-from edge_runtime.snapshot import Said, Snapshot
-from edge_runtime.snapshot_app import take
-from edge_runtime.snapshot_file import as_html
-from edge_runtime.snapshot_words import in_lines
+from edge_runtime.snapshot.app import take
+from edge_runtime.snapshot.file import as_html
+from edge_runtime.snapshot.panel import Box
+from edge_runtime.snapshot.picture import COLOURS, WHOSE, draw
+from edge_runtime.snapshot.snapshot import Said, Snapshot
+from edge_runtime.snapshot.words import in_lines
 from split_core import cli
 from split_core.config import parsed
 from split_core.demo.processes import Background, command

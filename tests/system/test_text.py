@@ -12,8 +12,8 @@ pytest.importorskip("tokenizers")
 
 from edge_runtime import profiling
 from edge_runtime.config import EdgeConfig
-from edge_runtime.picture import draw
-from edge_runtime.snapshot_app import take
+from edge_runtime.snapshot.app import take
+from edge_runtime.snapshot.picture import draw
 from split_core import bundle as bundles
 from split_core import cli, profiles
 from split_core.backends.onnxruntime import OnnxRuntimeBackend

@@ -1,0 +1,1 @@
+"""Answers that the cloud looks at afterwards, when no frame needs the link."""

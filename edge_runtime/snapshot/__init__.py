@@ -1,0 +1,1 @@
+"""One frame, and everything about it, for people."""
