@@ -8,7 +8,7 @@ E is what one mistake costs, by the full network's answer: a missed alarm may co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,16 @@ from split_core.errors import TraceError
 from split_core.tensors import FloatArray
 from split_core.traces import Traces
 
-if TYPE_CHECKING:
-    from bandits.runs import Run
-
 ErrorCosts = float | Sequence[float]
 Against = Literal["full", "labels"]
+
+
+class Played(Protocol):
+    """What a policy's frames cost, and how right they were: `bandits.runs.Run`.  All (N,)."""
+
+    cost: FloatArray
+    correct: NDArray[np.bool_]
+    agrees: NDArray[np.bool_]
 
 
 class LossTable:
@@ -79,7 +84,7 @@ class LossTable:
         local: FloatArray = self.paths.local.min(axis=1)
         return np.where(self.paths.cloud, np.minimum(local, self.paths.shipped.min(axis=1)), local)
 
-    def run_losses(self, run: Run) -> FloatArray:
+    def run_losses(self, run: Played) -> FloatArray:
         """(N,) loss of every frame of a run over the rows of this table, in their order."""
         wrong = ~(run.correct if self._against == "labels" else run.agrees)
         return losses(run.cost, wrong, self.error_costs, mu=self._mu)
