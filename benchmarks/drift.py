@@ -10,7 +10,8 @@ answers streams of the others, and a `DriftMonitor` as a camera has it watches c
 3. streams whose severity rises by a step every so many frames: the frame of the alert, and the frame from which on a
    window of 200 early answers is two points under the promise;
 4. clean streams in other orders: alerts;
-5. what watching costs per frame.
+5. clean films, in which a picture stays for a while: alerts, when every so many-th frame is watched;
+6. what watching costs per frame.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ CLEAN = 1000  # frames before the damage
 STEP = 800  # frames of one severity in a worsening stream
 ORDERS = 40
 LOST = 0.015  # of the accuracy of all answers
+SCENES, BETWEEN, WATCHED = (10, 50, 250), (0.0, 0.5, 1.0, 4.0), 5000
 AT_ONCE = 30  # frames: what falls within them is below the promise before any test can tell chance from change
 SIZES = ((28, 28, 1), (32, 32, 3), (224, 224, 3), (640, 640, 3))
 
@@ -65,6 +67,7 @@ def main() -> None:
         "steady": steady,
         "worsening": worsening,
         "clean_orders": {"streams": orders, "frames": len(site.labels), "alerts": [name for name in alerts if name]},
+        "films": films(clean, site, 3 if options.quick else 12),
         "cost_us": cost(clean, site),
     }
     Console(stderr=True, width=120).print(table(steady))
@@ -144,6 +147,22 @@ def worse(streams: list[Stream], site: Site) -> dict[str, Any]:
 def shuffled(frames: int, orders: int) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng(0)
     return (rng.permutation(frames) for _ in range(orders))
+
+
+def films(clean: Stream, site: Site, count: int) -> dict[str, str]:
+    """Alerts in clean films: a picture stays for `scene` frames in the mean, and one in so many scenes is watched."""
+    rng, found = np.random.default_rng(0), dict[str, str]()
+    for scene in SCENES:
+        for scenes in BETWEEN:
+            alerts = 0
+            for _ in range(count):
+                order = rng.permutation(len(site.labels))
+                frames = np.repeat(order, rng.geometric(1.0 / scene, size=len(order)))
+                watched = frames[:: max(1, round(scenes * scene))][:WATCHED]
+                alerts += clean.frames(watched).alert(site.monitor())[0] is not None
+            every = f"one in {scenes:g} scenes" if scenes else "every frame"
+            found[f"scenes of {scene} frames, {every} watched"] = f"{alerts} of {count}"
+    return found
 
 
 def cost(clean: Stream, site: Site) -> dict[str, float]:

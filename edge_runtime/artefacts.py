@@ -12,7 +12,7 @@ import numpy as np
 from bandits.guard import Limits
 from bandits.of_file import FilePolicy
 from bandits.policy import Policy
-from edge_runtime.config import EdgeConfig
+from edge_runtime.config import EdgeConfig, SourceSection
 from edge_runtime.frames.budget import TimeBudget, Timing
 from edge_runtime.frames.costs import CostBook, LinkModel
 from edge_runtime.frames.deployment import Deployment
@@ -35,6 +35,9 @@ from split_core.policy_store import PolicyStore
 from split_core.profiles import HwProfile
 from split_core.release import held_in
 from split_core.release_store import ReleaseStore
+
+FILMS = frozenset({"camera", "video"})  # sources whose neighbouring frames are alike
+SCENES_S, USUAL_FPS = 30.0, 25.0  # some four scenes of a street or a door: benchmarks/drift.py
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Artefacts:
             reached=evidence.reached_histograms if behind else (),
             threshold=per_exit[0] if behind and per_exit and alone else None,
             inputs=evidence.input_histograms if config.drift_inputs else NO_INPUTS,
-            every=config.drift_every,
+            every=config.drift_every or _usual_every(config.source),
         )
 
     def of_camera(self, config: EdgeConfig) -> Artefacts:
@@ -248,3 +251,10 @@ def load_policy(path: Path, signers: Sequence[str]) -> tuple[PolicyFile, Path]:
     store = PolicyStore(path, signers)
     policy_file = store.load(store.path("active").name)
     return policy_file, store.arrays_folder(policy_file)
+
+
+def _usual_every(source: SourceSection | None) -> int:
+    """Frames per frame that is compared: of a film, so many that two of them are of different scenes."""
+    if source is None or source.kind not in FILMS:
+        return 1
+    return max(1, round(SCENES_S * (source.fps or USUAL_FPS)))

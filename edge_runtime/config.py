@@ -174,7 +174,8 @@ class EdgeConfig(Section):
         together: frames of different cameras that may be run through the first segments at once; 0 finds out at the
             start what pays on this device, 1 runs each alone.
         drift_window: confidences per exit that are compared with the calibration's.
-        drift_every: only every so many-th frame is compared; for films, whose neighbouring frames are alike.
+        drift_every: only every so many-th frame is compared; 0 is one in half a minute for cameras and videos, whose
+            neighbouring frames are alike, and every frame of anything else.
         drift_inputs: are inputs compared, too?  Confidences always are.
         audit: a share of the answers given here is checked afterwards.
         backlog: frames that the cloud should have seen wait on disk for it; None keeps none.
@@ -203,7 +204,7 @@ class EdgeConfig(Section):
     metadata: dict[str, str] = Field(default_factory=dict)
     guardrail: str = ""
     drift_window: int = Field(default=500, ge=100)
-    drift_every: int = Field(default=1, ge=1)
+    drift_every: int = Field(default=0, ge=0)
     drift_inputs: bool = True
     source: SourceSection | None = None
     streams: dict[str, StreamSection] = Field(default_factory=dict)

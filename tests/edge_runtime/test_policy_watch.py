@@ -231,3 +231,19 @@ def test_readings_behind_the_first_exit_reach_the_monitor_in_order(tiny_bundle: 
         ("reached_psi", 2),
         ("reached_psi", 3),
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "every"),
+    [
+        ({"source": {"kind": "array"}}, 1),
+        ({"source": {"kind": "camera", "fps": 10}}, 300),
+        ({"source": {"kind": "video"}}, 750),
+        ({"source": {"kind": "video"}, "drift_every": 7}, 7),
+    ],
+)
+def test_of_a_film_one_frame_in_half_a_minute_is_compared(camera: Camera, changes: dict[str, object], every: int):
+    camera.activate()
+    monitor = camera.load(**changes).rules().monitor
+    due = [monitor.due() for _ in range(2 * every)]
+    assert [frame for frame, look in enumerate(due, 1) if look] == [every, 2 * every]
