@@ -1,4 +1,4 @@
-"""Does anything grow?  python -m benchmarks.soak [--minutes 60] [--quick] [--json FILE]
+"""Does anything grow?  python -m benchmarks.soak [--minutes 60] [--calm] [--quick] [--json FILE]
 
 A camera's process at full rate (every frame of a stream as soon as the last one was taken, and a second camera beside
 it) against a real worker's, both over a link that now and then falls silent, freezes or loses its worker; with decision
@@ -210,8 +210,8 @@ def growth(lives: Sequence[Samples], total_s: float) -> dict[str, dict[str, floa
     }
 
 
-def soak(site: Site, minutes: float, every_s: float) -> dict[str, Any]:
-    """Play it; returns figures."""
+def soak(site: Site, minutes: float, every_s: float, *, calm: bool) -> dict[str, Any]:
+    """Play it, with no outage, change or restart when it is to be calm; returns figures."""
     pause_s = min(4.0, minutes)
     edge, lives, happened = Samples(), {site.worker.process.pid: Samples()}, dict.fromkeys(("restart",), 0)
     outages = site.outages(pause_s)
@@ -223,7 +223,7 @@ def soak(site: Site, minutes: float, every_s: float) -> dict[str, Any]:
         edge.take(site.edge.process.pid, now)
         lives.setdefault(site.worker.process.pid, Samples()).take(site.worker.process.pid, now)
         site.scrape()
-        if now >= next_outage_s:
+        if now >= next_outage_s and not calm:
             kind = next(outages)
             happened[kind] = happened.get(kind, 0) + 1
             next_outage_s = now + gap_s
@@ -255,6 +255,7 @@ def goals_of(figures: dict[str, Any]) -> list[Goal]:
 def main() -> int:
     parser = parser_of(__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--calm", action="store_true", help="nothing happens but frames")
     parser.add_argument("--folder", type=Path, help="keep the files of the run here")
     options: argparse.Namespace = parser.parse_args()
     minutes = 1.0 if options.quick else options.minutes
@@ -263,7 +264,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         site = Site(folder, minutes < 5)
         try:
-            figures = soak(site, minutes, every_s=max(0.5, minutes * 60 / 1500))
+            figures = soak(site, minutes, every_s=max(0.5, minutes * 60 / 1500), calm=options.calm)
         finally:
             site.end()
         summary = [line for line in site.edge.log.read_text().splitlines() if line.startswith('{"frames"')]
